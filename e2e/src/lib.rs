@@ -1,0 +1,1 @@
+//! Stories, benchmarks and external checks.

@@ -1,0 +1,1 @@
+//! What should be done: pure planning for every kind.

@@ -1,0 +1,1 @@
+//! The tandem binary: server, operator, local runtime.

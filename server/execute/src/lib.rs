@@ -1,0 +1,1 @@
+//! Commands over a view of the data: reply and effects, without I/O.

@@ -1,0 +1,1 @@
+//! The merge model: dots, version vectors, cells, records, and how they join.

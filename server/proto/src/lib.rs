@@ -1,0 +1,1 @@
+//! Redis protocol, command table and status types: bytes to values and back.

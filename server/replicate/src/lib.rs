@@ -1,0 +1,1 @@
+//! Link decisions: handshake, window, horizon; events in, actions out.

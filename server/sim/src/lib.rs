@@ -1,0 +1,1 @@
+//! A seeded world of members over simulated clock, network and disk.

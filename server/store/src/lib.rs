@@ -1,0 +1,1 @@
+//! Log, shards, trees, recovery and resync of one database.
