@@ -95,7 +95,9 @@ pub fn encode_command_into<A: AsRef<[u8]>>(args: impl AsRef<[A]>, out: &mut Vec<
     let args = args.as_ref();
     let mut reply = crate::reply::Reply::new(out, crate::reply::Protocol::Resp2);
     reply.array(args.len());
-    args.iter().for_each(|arg| reply.bulk(arg.as_ref()));
+    for arg in args {
+        reply.bulk(arg.as_ref());
+    }
 }
 
 #[cfg(test)]

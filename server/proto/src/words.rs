@@ -140,7 +140,7 @@ mod tests {
     fn words(line: &str) -> Result<Vec<String>, ProtocolError> {
         let mut found = Vec::new();
         split(line.as_bytes(), |word| {
-            found.push(String::from_utf8_lossy(word).into_owned())
+            found.push(String::from_utf8_lossy(word).into_owned());
         })?;
         Ok(found)
     }

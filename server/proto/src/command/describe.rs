@@ -11,7 +11,9 @@ const ECHO_BYTES_MAX: usize = 128;
 pub fn answer_command(args: &[&[u8]], reply: &mut Reply<'_>) {
     let Some((subcommand, rest)) = args.get(1..).and_then(<[_]>::split_first) else {
         reply.array(all().len());
-        all().iter().for_each(|spec| write_info(spec, reply));
+        for spec in all() {
+            write_info(spec, reply);
+        }
         return;
     };
     match (subcommand.to_ascii_lowercase().as_slice(), rest) {
@@ -173,7 +175,9 @@ fn write_key_flags(spec: Option<&CommandSpec>, reply: &mut Reply<'_>) {
         _ => ["RO", "access"],
     };
     reply.set(flags.len());
-    flags.into_iter().for_each(|flag| reply.simple(flag));
+    for flag in flags {
+        reply.simple(flag);
+    }
 }
 
 fn write_pair(reply: &mut Reply<'_>, name: &str, value: &str) {
@@ -261,5 +265,7 @@ fn write_help(reply: &mut Reply<'_>) {
         "    This text.",
     ];
     reply.array(lines.len());
-    lines.into_iter().for_each(|line| reply.simple(line));
+    for line in lines {
+        reply.simple(line);
+    }
 }

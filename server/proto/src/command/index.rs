@@ -1,7 +1,7 @@
 //! Finding a command by name: one probe of a table that the compiler has filled.
 //!
-//! A name is at most 16 bytes and so fits a `u128`; the upper-case form of what the client sent is
-//! compared as one number, and a multiplication gives its slot.
+//! A name is at most 16 bytes and so fits a `u128`; what the client sent, in lower case, is compared as
+//! one number, and a multiplication gives its slot.
 
 use super::CommandSpec;
 use super::table::TABLE;
@@ -12,6 +12,8 @@ const SLOT_BITS: u32 = 9;
 const SLOT_COUNT: usize = 1 << SLOT_BITS;
 /// A slot without a command.
 const EMPTY: u8 = u8::MAX;
+/// The bit that makes a lower-case letter, in each byte.
+const CASE_BITS: u128 = u128::from_ne_bytes([0x20; NAME_BYTES_MAX]);
 
 /// Row of the command in each slot, or [`EMPTY`]; a command whose slot is taken stands in the next
 /// free one.
@@ -22,23 +24,44 @@ static PACKED: [u128; TABLE.len()] = pack_names();
 /// Finds a command by its name in any case.
 #[inline]
 pub fn lookup(name: &[u8]) -> Option<&'static CommandSpec> {
-    let mut bytes = [0u8; NAME_BYTES_MAX];
-    bytes.get_mut(..name.len())?.copy_from_slice(name);
-    bytes.make_ascii_lowercase();
-    let packed = u128::from_le_bytes(bytes);
+    let packed = pack_lower(name)?;
     let mut slot = slot_of(packed);
     loop {
-        let row = SLOTS[slot];
-        if row == EMPTY {
-            return None;
-        }
-        let row = usize::from(row);
-        // The length tells a name from one with NULs behind it.
-        if PACKED[row] == packed && TABLE[row].name.len() == name.len() {
+        let row = usize::from(SLOTS[slot]);
+        // An empty slot's row is beyond the table.
+        if *PACKED.get(row)? == packed {
             return Some(&TABLE[row]);
         }
         slot = (slot + 1) % SLOT_COUNT;
     }
+}
+
+/// Packs what a client sent, in lower case if all of it is letters.
+///
+/// The bit that tells the cases apart is set in every byte. That makes a letter of a letter only,
+/// and names in the table have nothing but letters; so no other bytes can be mistaken for one.
+#[inline]
+fn pack_lower(name: &[u8]) -> Option<u128> {
+    let length = name.len();
+    let packed = match length {
+        // Two reads that overlap in the middle, where both have the same bytes.
+        8..=NAME_BYTES_MAX => {
+            let low = u64::from_le_bytes(*name.first_chunk()?);
+            let high = u64::from_le_bytes(*name.last_chunk()?);
+            u128::from(low) | u128::from(high) << (8 * (length - 8))
+        }
+        4..8 => {
+            let low = u32::from_le_bytes(*name.first_chunk()?);
+            let high = u32::from_le_bytes(*name.last_chunk()?);
+            u128::from(u64::from(low) | u64::from(high) << (8 * (length - 4)))
+        }
+        1..4 => {
+            let byte = |index: usize| u32::from(name[index]) << (8 * index);
+            u128::from(byte(0) | byte(length / 2) | byte(length - 1))
+        }
+        _ => return None,
+    };
+    Some(packed | CASE_BITS >> (8 * (NAME_BYTES_MAX - length)))
 }
 
 const fn slot_of(packed: u128) -> usize {
@@ -56,6 +79,10 @@ const fn pack(name: &str) -> u128 {
     let mut at = name.len();
     while at > 0 {
         at -= 1;
+        assert!(
+            name[at].is_ascii_lowercase(),
+            "a command's name has lower-case letters only"
+        );
         packed = packed << 8 | name[at] as u128;
     }
     packed

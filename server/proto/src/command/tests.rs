@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 #[test]
 fn well_known_commands_are_as_in_redis() {
-    let rows: &[(&str, i32, &str, (i32, i32, i32), &str)] = &[
+    for (name, arity, flags, keys, since) in [
         ("get", 2, "readonly fast", (1, 1, 1), "1.0.0"),
         ("set", -3, "write denyoom", (1, 1, 1), "1.0.0"),
         ("incr", 2, "write denyoom fast", (1, 1, 1), "1.0.0"),
@@ -32,8 +32,7 @@ fn well_known_commands_are_as_in_redis() {
         ),
         ("ping", -1, "fast", (0, 0, 0), "1.0.0"),
         ("wait", 3, "noscript", (0, 0, 0), "3.0.0"),
-    ];
-    for &(name, arity, flags, keys, since) in rows {
+    ] {
         let spec = lookup(name.as_bytes()).unwrap();
         let shown = spec.flags.names().collect::<Vec<_>>().join(" ");
         let positions = (spec.first_key, spec.last_key, spec.key_step);

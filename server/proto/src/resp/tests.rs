@@ -176,7 +176,7 @@ fn the_hint_names_all_of_a_large_argument_at_once() {
     let head = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1000000\r\n";
     let whole = head.len() + 1_000_000 + 2;
     assert_eq!(parse(head).unwrap().0, Parsed::Incomplete { need: whole });
-    let half = [&head[..], &[b'x'; 500_000]].concat();
+    let half = [&head[..], &vec![b'x'; 500_000]].concat();
     assert_eq!(parse(&half).unwrap().0, Parsed::Incomplete { need: whole });
     // Arguments that did not begin yet count with their shortest form.
     assert_eq!(
@@ -235,7 +235,9 @@ proptest! {
 
     #[test]
     fn noise_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let _ = parse(&bytes);
+        if let Ok((Parsed::Complete { consumed }, _)) = parse(&bytes) {
+            prop_assert!(consumed <= bytes.len());
+        }
     }
 
     #[test]
