@@ -1,1 +1,16 @@
-//! Log, shards, trees, recovery and resync of one database.
+//! Log, shards, trees, recovery and resync of the databases of one instance.
+
+pub mod cells;
+pub mod database;
+pub mod disk;
+pub mod error;
+pub mod hash;
+pub mod log;
+pub mod manifest;
+pub mod shard;
+pub mod store;
+pub mod tree;
+
+pub use database::{Database, Locked, Options, Receipt};
+pub use error::StoreError;
+pub use store::Store;

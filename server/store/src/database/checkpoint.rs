@@ -1,0 +1,98 @@
+//! Checkpoints: dirty objects go to the tree in one sorted run, and the log before them is no longer
+//! needed for recovery.
+//!
+//! ```text
+//! 1 under the commit lock: P = head, history at P
+//! 2 slice by slice under its shard lock: encode what is dirty (may be newer than P: a fuzzy cut)
+//! 3 log durable to its present head: the tree must never be ahead of the log
+//! 4 manifest: tree, P, history at P           ← in force
+//! ```
+//!
+//! Replay from P over newer cells is harmless because effects are absolute (rule 2).
+
+use super::Database;
+use crate::error::StoreError;
+use crate::manifest::Manifest;
+use crate::tree::Tree;
+use std::sync::Arc;
+
+/// What only one thread at a time may do to a database.
+#[derive(Debug, Default)]
+pub struct Upkeep {
+    /// Keys with content in the tree.
+    pub(crate) tree_keys: i64,
+    /// Lsn of the manifest in force.
+    pub(crate) replay_from: u64,
+    /// Trees that the manifest in force may still name.
+    pub(crate) retired: Vec<Arc<Tree>>,
+    /// Whether the tree in force is not the manifest's.
+    pub(crate) tree_changed: bool,
+}
+
+/// Sorted runs that make reads slow enough to compact.
+const RUNS_MAX: usize = 4;
+
+impl Database {
+    /// Keeps an old tree until a manifest no longer names it. May be called with shards locked.
+    pub(crate) fn retire(&self, old: Arc<Tree>) {
+        self.retired.lock().push(old);
+    }
+
+    /// Lsn from which a restart would replay.
+    pub fn replay_from(&self) -> u64 {
+        self.replay_from.load(std::sync::atomic::Ordering::Acquire)
+    }
+
+    /// Whether the log has grown enough since the last checkpoint.
+    pub fn wants_checkpoint(&self) -> bool {
+        self.log.written().saturating_sub(self.replay_from()) >= self.options.checkpoint_log_bytes
+    }
+
+    /// Writes a checkpoint. Returns false when a flush of the whole database overtook it: try again.
+    pub fn checkpoint(&self) -> Result<bool, StoreError> {
+        let mut upkeep = self.upkeep.lock();
+        let (replay_from, history, stamp) = {
+            let commit = self.commit.lock();
+            (commit.head(), commit.history.clone(), commit.clock.last)
+        };
+        let retired = std::mem::take(&mut *self.retired.lock());
+        if !retired.is_empty() {
+            upkeep.tree_keys = 0;
+            upkeep.tree_changed = true;
+            upkeep.retired.extend(retired);
+        }
+        if replay_from == upkeep.replay_from && !upkeep.tree_changed {
+            return Ok(true);
+        }
+        let tree = self.cells.tree();
+        self.cells.ingest_dirty(&tree, &mut upkeep.tree_keys)?;
+        self.flush_all()?;
+        self.log.sync()?;
+        if !Arc::ptr_eq(&tree, &self.cells.tree()) {
+            return Ok(false);
+        }
+        let manifest = Manifest {
+            tree: tree.name(),
+            replay_from,
+            history,
+            keys: upkeep.tree_keys,
+            counted: self.cells.counted(),
+            stamp,
+        };
+        manifest
+            .store(&*self.disk, &self.directory)
+            .map_err(StoreError::io("write the manifest"))?;
+        self.cells.flushed();
+        upkeep.replay_from = replay_from;
+        upkeep.tree_changed = false;
+        self.replay_from.store(replay_from, std::sync::atomic::Ordering::Release);
+        for old in upkeep.retired.drain(..) {
+            old.doom();
+        }
+        drop(upkeep);
+        if tree.run_count() > RUNS_MAX {
+            tree.compact()?;
+        }
+        Ok(true)
+    }
+}

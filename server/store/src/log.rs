@@ -1,0 +1,21 @@
+//! One database's log: the only durable record of its writes.
+//!
+//! ```text
+//! lsn (bytes since the log began):   purged │ kept ........................ head
+//!   base of oldest segment ≤ checkpoint ≤ durable ≤ written ≤ appended (= head)
+//! ```
+//!
+//! `appended` is in memory, `written` was given to the kernel (survives kill -9, may be shipped and
+//! answered under everysec), `durable` survives power loss (answered under always).
+
+mod format;
+mod reader;
+mod recover;
+mod segment;
+mod writer;
+
+pub use format::{BLOCK_BYTES, Class, Damage};
+pub use reader::{Entry, LogReader, ReadError};
+pub use recover::{Corruption, Recovered, ScanEnd, scan};
+pub use segment::{SegmentHead, SegmentInfo};
+pub use writer::{Frame, Log, LogError, LogOptions, Position, Tail};

@@ -1,0 +1,407 @@
+//! Appending: entries are framed in memory under the commit lock, given to the kernel once per I/O
+//! turn, and synced by whoever asks. No lock is held during an fsync but the file's own.
+
+use super::format::{Class, append_entry};
+use super::segment::{SegmentHead, SegmentInfo, path_of};
+use crate::disk::{Disk, DiskFile};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tandem_merge::{Origins, VersionVector};
+
+/// A place in the log as INFO shows it: segment number and byte offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Position {
+    /// Number of the segment.
+    pub segment: u64,
+    /// Offset in bytes.
+    pub offset: u64,
+}
+
+/// Sizes of a log.
+#[derive(Debug, Clone, Copy)]
+pub struct LogOptions {
+    /// A segment is closed at the first entry beyond this size, in bytes (`binlog-file-size`).
+    pub segment_bytes: u64,
+}
+
+/// Why the log does not take more.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LogError {
+    /// The disk is full; reads go on, writes come back by themselves once there is space.
+    #[error("no space left for the log")]
+    Full,
+    /// A write or fsync failed: what the kernel holds is unknown, so nothing is accepted until a
+    /// restart has read the log again.
+    #[error("failed to persist the log; restart to recover")]
+    Poisoned,
+}
+
+/// The in-memory end of the log: framing happens here, under the commit lock.
+#[derive(Debug)]
+pub struct Frame {
+    pending: Vec<u8>,
+    /// Places in `pending` where a new segment begins, with its number and base.
+    rolls: Vec<(usize, SegmentInfo)>,
+    segment: u64,
+    base: u64,
+    offset: u64,
+    segment_bytes: u64,
+    announced: usize,
+    marked: u64,
+}
+
+/// Bytes taken from a [`Frame`] for writing.
+#[derive(Debug, Default)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    rolls: Vec<(usize, SegmentInfo)>,
+    end: u64,
+}
+
+impl Frame {
+    /// Goes on behind what recovery found.
+    pub fn resume(position: Position, base: u64, announced: usize, options: LogOptions) -> Self {
+        Self {
+            pending: Vec::new(),
+            rolls: Vec::new(),
+            segment: position.segment,
+            base,
+            offset: position.offset,
+            segment_bytes: options.segment_bytes,
+            announced,
+            marked: 0,
+        }
+    }
+
+    /// Lsn behind everything appended.
+    #[inline]
+    pub fn head(&self) -> u64 {
+        self.base + self.offset
+    }
+
+    /// The same as a position.
+    pub fn position(&self) -> Position {
+        Position { segment: self.segment, offset: self.offset }
+    }
+
+    /// Bytes that wait for the next write.
+    pub fn pending_bytes(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Appends one record and returns the lsn behind it. Announces new origins and begins a new
+    /// segment first when it has to; `origins` and `vv` are those from before this record.
+    #[inline]
+    pub fn append(&mut self, parts: [&[u8]; 2], origins: &Origins, vv: &VersionVector) -> u64 {
+        if self.offset >= self.segment_bytes {
+            self.roll(origins, vv);
+        }
+        if self.announced < origins.len() {
+            self.announce(origins);
+        }
+        self.offset = append_entry(&mut self.pending, self.offset, Class::Record, parts);
+        self.head()
+    }
+
+    #[cold]
+    fn announce(&mut self, origins: &Origins) {
+        for (_, origin) in origins.iter().skip(self.announced) {
+            let mut bytes = Vec::new();
+            origin.encode(&mut bytes);
+            self.offset = append_entry(&mut self.pending, self.offset, Class::Origin, [&bytes, &[]]);
+        }
+        self.announced = origins.len();
+    }
+
+    /// Begins a new segment: the old one is synced before the new one exists.
+    #[cold]
+    pub fn roll(&mut self, origins: &Origins, vv: &VersionVector) {
+        self.base = self.head();
+        self.segment += 1;
+        self.offset = 0;
+        let head = SegmentHead {
+            number: self.segment,
+            base: self.base,
+            origins: origins.clone(),
+            vv: vv.clone(),
+        };
+        let info = SegmentInfo { number: head.number, base: head.base, vv: head.vv.clone() };
+        self.rolls.push((self.pending.len(), info));
+        self.offset = append_entry(&mut self.pending, 0, Class::Head, [&head.encode(), &[]]);
+        self.announced = origins.len();
+    }
+
+    /// Takes what waits. A mark of what is durable goes along when that has moved.
+    pub fn take(&mut self, durable: u64, batch: &mut Batch) {
+        if durable > self.marked && !self.pending.is_empty() {
+            self.marked = durable;
+            let mark = durable.to_le_bytes();
+            self.offset = append_entry(&mut self.pending, self.offset, Class::Mark, [&mark, &[]]);
+        }
+        batch.bytes.clear();
+        std::mem::swap(&mut batch.bytes, &mut self.pending);
+        batch.rolls = std::mem::take(&mut self.rolls);
+        batch.end = self.head();
+    }
+}
+
+/// Something with a [`Frame`] inside: the commit state of a database.
+pub trait Tail {
+    /// The frame.
+    fn frame(&mut self) -> &mut Frame;
+}
+
+struct Writer {
+    file: Arc<dyn DiskFile>,
+    offset: u64,
+    batch: Batch,
+    /// Bytes of `batch` that a full disk has kept from being written.
+    stuck: bool,
+}
+
+/// The files of one log.
+pub struct Log {
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    writer: Mutex<Writer>,
+    written: AtomicU64,
+    durable: AtomicU64,
+    poisoned: AtomicBool,
+    full: AtomicBool,
+    syncs: AtomicU64,
+    newest: AtomicU64,
+    segments: Mutex<BTreeMap<u64, SegmentInfo>>,
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Log").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+impl Log {
+    /// Takes over the segments that recovery found; `file` is the newest one, which ends at
+    /// `offset`; `head` is the lsn there, durable already.
+    pub fn new(
+        disk: Arc<dyn Disk>,
+        directory: PathBuf,
+        segments: BTreeMap<u64, SegmentInfo>,
+        file: Arc<dyn DiskFile>,
+        offset: u64,
+        head: u64,
+    ) -> Self {
+        Self {
+            disk,
+            directory,
+            writer: Mutex::new(Writer { file, offset, batch: Batch::default(), stuck: false }),
+            written: AtomicU64::new(head),
+            durable: AtomicU64::new(head),
+            poisoned: AtomicBool::new(false),
+            full: AtomicBool::new(false),
+            syncs: AtomicU64::new(0),
+            newest: AtomicU64::new(segments.keys().next_back().copied().unwrap_or(0)),
+            segments: Mutex::new(segments),
+        }
+    }
+
+    /// Lsn up to which the kernel holds everything.
+    #[inline]
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    /// Lsn up to which the disk holds everything.
+    #[inline]
+    pub fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    /// Whether a failed write or sync stopped this log for good.
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Acquire)
+    }
+
+    /// Whether the last write found the disk full.
+    pub fn is_full(&self) -> bool {
+        self.full.load(Ordering::Acquire)
+    }
+
+    /// Syncs done since start.
+    pub fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
+    }
+
+    /// Whether writes may be accepted.
+    pub fn check(&self) -> Result<(), LogError> {
+        if self.is_poisoned() {
+            Err(LogError::Poisoned)
+        } else if self.is_full() {
+            Err(LogError::Full)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Gives everything appended up to `upto` (an lsn) to the kernel. One caller writes for all.
+    pub fn flush<T: Tail>(&self, upto: u64, tail: &Mutex<T>) -> Result<(), LogError> {
+        if self.written() >= upto {
+            return Ok(());
+        }
+        let mut writer = self.writer.lock();
+        if self.written() >= upto {
+            return Ok(());
+        }
+        if self.is_poisoned() {
+            return Err(LogError::Poisoned);
+        }
+        let writer = &mut *writer;
+        if !writer.stuck {
+            tail.lock().frame().take(self.durable(), &mut writer.batch);
+        }
+        self.write_batch(writer)?;
+        if self.written() >= upto { Ok(()) } else { self.flush_again(writer, tail) }
+    }
+
+    /// After a stuck batch went through there may be more behind it.
+    fn flush_again<T: Tail>(&self, writer: &mut Writer, tail: &Mutex<T>) -> Result<(), LogError> {
+        tail.lock().frame().take(self.durable(), &mut writer.batch);
+        self.write_batch(writer)
+    }
+
+    fn write_batch(&self, writer: &mut Writer) -> Result<(), LogError> {
+        match self.write_parts(writer) {
+            Ok(()) => {
+                writer.stuck = false;
+                self.full.store(false, Ordering::Release);
+                self.written.store(writer.batch.end, Ordering::Release);
+                if writer.batch.bytes.capacity() > 4 << 20 {
+                    writer.batch.bytes = Vec::new();
+                }
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                writer.stuck = true;
+                self.full.store(true, Ordering::Release);
+                Err(LogError::Full)
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    directory = %self.directory.display(),
+                    "log write failed, refusing writes until restart"
+                );
+                self.poisoned.store(true, Ordering::Release);
+                Err(LogError::Poisoned)
+            }
+        }
+    }
+
+    /// Writes the batch; on an error what was written is taken off the batch, so that a retry after
+    /// a full disk goes on where it stopped (a partial write is overwritten in place).
+    fn write_parts(&self, writer: &mut Writer) -> io::Result<()> {
+        while let Some((at, _)) = writer.batch.rolls.first() {
+            let at = *at;
+            write_at(writer, at)?;
+            writer.file.sync()?;
+            let (_, info) = writer.batch.rolls.remove(0);
+            for later in &mut writer.batch.rolls {
+                later.0 -= at;
+            }
+            let path = path_of(&self.directory, info.number);
+            match self.disk.create(&path) {
+                Ok(file) => {
+                    writer.file = file;
+                    writer.offset = 0;
+                    let number = info.number;
+                    self.segments.lock().insert(number, info);
+                    self.newest.store(number, Ordering::Release);
+                }
+                Err(error) => {
+                    writer.batch.rolls.insert(0, (0, info));
+                    return Err(error);
+                }
+            }
+        }
+        let rest = writer.batch.bytes.len();
+        write_at(writer, rest)
+    }
+
+    /// Makes everything written so far durable and returns the lsn. A failure poisons the log: the
+    /// kernel may have dropped the pages, so trying again would lie (fsyncgate).
+    pub fn sync(&self) -> Result<u64, LogError> {
+        let (file, upto) = {
+            let writer = self.writer.lock();
+            (Arc::clone(&writer.file), self.written())
+        };
+        if self.is_poisoned() {
+            return Err(LogError::Poisoned);
+        }
+        if upto <= self.durable() {
+            return Ok(self.durable());
+        }
+        match file.sync() {
+            Ok(()) => {
+                self.syncs.fetch_add(1, Ordering::Relaxed);
+                self.durable.fetch_max(upto, Ordering::AcqRel);
+                Ok(self.durable())
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    directory = %self.directory.display(),
+                    "fsync failed, refusing writes until restart"
+                );
+                self.poisoned.store(true, Ordering::Release);
+                Err(LogError::Poisoned)
+            }
+        }
+    }
+
+    /// The segments on disk, oldest first.
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        self.segments.lock().values().cloned().collect()
+    }
+
+    /// Number of the newest segment on disk.
+    pub fn newest(&self) -> u64 {
+        self.newest.load(Ordering::Acquire)
+    }
+
+    /// Number and base of the segment behind this one.
+    pub fn segment_after(&self, number: u64) -> Option<(u64, u64)> {
+        self.segments.lock().range(number + 1..).next().map(|(n, info)| (*n, info.base))
+    }
+
+    /// Opens a segment for reading.
+    pub fn open_segment(&self, number: u64) -> io::Result<Arc<dyn DiskFile>> {
+        self.disk.open(&path_of(&self.directory, number))
+    }
+
+    /// Removes the segment, which must be the oldest and not the newest.
+    pub fn remove_oldest(&self, number: u64) -> io::Result<()> {
+        let mut segments = self.segments.lock();
+        let oldest = segments.keys().next().copied();
+        assert!(oldest == Some(number) && segments.len() > 1, "only the oldest segment is purged");
+        self.disk.remove(&path_of(&self.directory, number))?;
+        segments.remove(&number);
+        Ok(())
+    }
+}
+
+fn write_at(writer: &mut Writer, count: usize) -> io::Result<()> {
+    if count == 0 {
+        return Ok(());
+    }
+    writer.file.append(writer.offset, &writer.batch.bytes[..count])?;
+    writer.offset += count as u64;
+    if count == writer.batch.bytes.len() {
+        writer.batch.bytes.clear();
+    } else {
+        writer.batch.bytes.drain(..count);
+    }
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! A shard: a lock's worth of decoded objects in hash tables, one per slice of the hash space.
+//!
+//! It is memtable and cache in one. An object is in the table when it was touched and not evicted;
+//! a dirty one differs from the tree; a void one that the tree still knows stays as a tombstone.
+
+use crate::hash::{SLICES, hash_key, slice_of};
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use std::sync::Arc;
+use tandem_merge::{Object, Origins};
+
+/// The store's bits in an object's marks.
+pub mod mark {
+    /// Differs from what the tree holds.
+    pub const DIRTY: u8 = 1;
+    /// Touched since the evictor passed.
+    pub const TOUCHED: u8 = 2;
+    /// The tree holds a version of this key.
+    pub const IN_TREE: u8 = 4;
+    /// That version has content.
+    pub const TREE_PRESENT: u8 = 8;
+    /// Handed to a checkpoint that has not finished.
+    pub const FLUSHING: u8 = 16;
+}
+
+/// One shard.
+#[derive(Debug)]
+pub struct Shard {
+    slices: Vec<HashTable<Object>>,
+    /// The origin table as of now; the same in all shards of a database.
+    pub origins: Arc<Origins>,
+    /// Keys with content, in memory or tree.
+    pub keys: i64,
+    /// Heap bytes of the objects in the tables.
+    pub bytes: usize,
+    /// Heap bytes that became dirty since the last checkpoint began.
+    pub dirty_bytes: usize,
+}
+
+/// What the tables themselves take for one object, beside its allocation.
+const SLOT_BYTES: usize = 20;
+
+impl Shard {
+    /// An empty shard.
+    pub fn new(origins: Arc<Origins>) -> Self {
+        Self {
+            slices: (0..SLICES).map(|_| HashTable::new()).collect(),
+            origins,
+            keys: 0,
+            bytes: 0,
+            dirty_bytes: 0,
+        }
+    }
+
+    /// The object of a key, if it is in memory.
+    #[inline]
+    pub fn find(&self, hash: u64, key: &[u8]) -> Option<&Object> {
+        self.slices[slice_of(hash)].find(hash, |object| object.key() == key)
+    }
+
+    /// The same for changing it.
+    #[inline]
+    pub fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut Object> {
+        self.slices[slice_of(hash)].find_mut(hash, |object| object.key() == key)
+    }
+
+    /// Runs `change` on the key's object (a fresh one when there is none) and keeps the books:
+    /// key count, bytes, dirtiness; a void object stays only as a tombstone for the tree.
+    pub fn update<R>(&mut self, hash: u64, key: &[u8], change: impl FnOnce(&mut Object) -> R) -> R {
+        let slice = &mut self.slices[slice_of(hash)];
+        let rehash = |object: &Object| hash_key(object.key());
+        match slice.entry(hash, |object| object.key() == key, rehash) {
+            Entry::Occupied(mut slot) => {
+                let object = slot.get_mut();
+                let (had, before, marks) = (object.has_content(), object.heap_bytes(), object.marks());
+                let result = change(object);
+                let after = object.heap_bytes();
+                if marks & mark::DIRTY == 0 {
+                    self.dirty_bytes += after;
+                }
+                object.set_marks(marks | mark::DIRTY | mark::TOUCHED);
+                self.keys += i64::from(object.has_content()) - i64::from(had);
+                self.bytes = self.bytes + after - before;
+                if object.is_void() && marks & (mark::IN_TREE | mark::FLUSHING) == 0 {
+                    self.bytes -= after + SLOT_BYTES;
+                    slot.remove();
+                }
+                result
+            }
+            Entry::Vacant(slot) => {
+                let mut object = Object::new(key);
+                let result = change(&mut object);
+                if !object.is_void() {
+                    let bytes = object.heap_bytes();
+                    object.set_marks(mark::DIRTY | mark::TOUCHED);
+                    self.keys += i64::from(object.has_content());
+                    self.bytes += bytes + SLOT_BYTES;
+                    self.dirty_bytes += bytes;
+                    slot.insert(object);
+                }
+                result
+            }
+        }
+    }
+
+    /// Puts in what the tree holds of a key that is not in memory. Counts nothing: it was counted.
+    pub fn admit(&mut self, hash: u64, mut object: Object) {
+        let present = if object.has_content() { mark::TREE_PRESENT } else { 0 };
+        object.set_marks(mark::IN_TREE | mark::TOUCHED | present);
+        self.bytes += object.heap_bytes() + SLOT_BYTES;
+        let rehash = |object: &Object| hash_key(object.key());
+        self.slices[slice_of(hash)].insert_unique(hash, object, rehash);
+    }
+
+    /// The objects of one slice.
+    pub fn slice(&self, slice: usize) -> impl Iterator<Item = &Object> {
+        self.slices[slice].iter()
+    }
+
+    /// How many objects one slice has in memory.
+    pub fn slice_len(&self, slice: usize) -> usize {
+        self.slices[slice].len()
+    }
+
+    /// The same for changing marks; state must be changed through [`Shard::update`].
+    pub fn slice_mut(&mut self, slice: usize) -> impl Iterator<Item = &mut Object> {
+        self.slices[slice].iter_mut()
+    }
+
+    /// Forgets the objects of a slice that `keep` does not want; they must be clean or void.
+    pub fn evict(&mut self, slice: usize, mut keep: impl FnMut(&mut Object) -> bool) {
+        let bytes = &mut self.bytes;
+        self.slices[slice].retain(|object| {
+            let kept = keep(object);
+            if !kept {
+                *bytes -= object.heap_bytes() + SLOT_BYTES;
+            }
+            kept
+        });
+        let table = &mut self.slices[slice];
+        if table.capacity() > 64 && table.len() * 4 < table.capacity() {
+            table.shrink_to_fit(|object| hash_key(object.key()));
+        }
+    }
+
+    /// Forgets everything, tree included: after a flush of the whole database.
+    pub fn clear(&mut self) {
+        for slice in &mut self.slices {
+            *slice = HashTable::new();
+        }
+        self.keys = 0;
+        self.bytes = 0;
+        self.dirty_bytes = 0;
+    }
+}

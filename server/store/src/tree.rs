@@ -1,0 +1,256 @@
+//! The LSM tree behind a database's tables: keys in order of their hash, written by sorted ingestion
+//! only. It has no log of its own; what it lacks is replayed from ours.
+
+use crate::hash::hash_key;
+use lsm_tree::{
+    AbstractTree, AnyTree, Cache, CompressionType, Config, DescriptorTable, Guard, SeqNo,
+    SequenceNumberCounter, Slice,
+    compaction::Leveled,
+    config::CompressionPolicy,
+};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What a tree operation can fail with: the disk, or damaged tables.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {verb} the tree in `{}`", directory.display())]
+pub struct TreeError {
+    /// What was being done.
+    pub verb: &'static str,
+    /// Where.
+    pub directory: PathBuf,
+    /// Why.
+    pub source: lsm_tree::Error,
+}
+
+/// What all trees of a process share: block cache and open files.
+#[derive(Clone)]
+pub struct Engine {
+    cache: Arc<Cache>,
+    descriptors: Arc<DescriptorTable>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Engine")
+    }
+}
+
+impl Engine {
+    /// A block cache of this many bytes, and at most `files` open tables.
+    pub fn new(cache_bytes: u64, files: usize) -> Self {
+        Self {
+            cache: Arc::new(Cache::with_capacity_bytes(cache_bytes)),
+            descriptors: Arc::new(DescriptorTable::new(files)),
+        }
+    }
+}
+
+/// One tree in a directory of its own.
+pub struct Tree {
+    inner: AnyTree,
+    visible: SequenceNumberCounter,
+    directory: PathBuf,
+    empty: AtomicBool,
+    /// Removes the directory once nobody reads it any more.
+    doomed: AtomicBool,
+}
+
+impl std::fmt::Debug for Tree {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tree").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        if self.doomed.load(Ordering::Acquire)
+            && let Err(error) = std::fs::remove_dir_all(&self.directory)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                directory = %self.directory.display(),
+                "old tree could not be removed; it only takes space and goes at the next start"
+            );
+        }
+    }
+}
+
+/// Length of the hash in front of each tree key.
+const HASH_BYTES: usize = 8;
+
+fn tree_key(hash: u64, key: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HASH_BYTES + key.len());
+    out.extend_from_slice(&hash.to_be_bytes());
+    out.extend_from_slice(key);
+    out
+}
+
+/// One key with its encoded state, as a scan gives it.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Hash of the key.
+    pub hash: u64,
+    pair: (Slice, Slice),
+}
+
+impl Stored {
+    /// The key.
+    pub fn key(&self) -> &[u8] {
+        self.pair.0.get(HASH_BYTES..).unwrap_or_default()
+    }
+
+    /// The encoded state.
+    pub fn state(&self) -> &[u8] {
+        &self.pair.1
+    }
+}
+
+impl Tree {
+    /// Opens or creates the tree in `directory`.
+    pub fn open(engine: &Engine, directory: &Path) -> Result<Self, TreeError> {
+        let fail = |source| TreeError { verb: "open", directory: directory.to_path_buf(), source };
+        let sequence = SequenceNumberCounter::default();
+        let visible = SequenceNumberCounter::default();
+        let inner = Config::new(directory, sequence.clone(), visible.clone())
+            .use_cache(Arc::clone(&engine.cache))
+            .use_descriptor_table(Some(Arc::clone(&engine.descriptors)))
+            .data_block_compression_policy(CompressionPolicy::new([
+                CompressionType::None,
+                CompressionType::None,
+                CompressionType::Lz4,
+            ]))
+            .open()
+            .map_err(fail)?;
+        let highest = inner.get_highest_seqno().map_or(0, |seqno| seqno + 1);
+        sequence.fetch_max(highest);
+        visible.fetch_max(highest);
+        let empty = inner.table_count() == 0;
+        Ok(Self {
+            inner,
+            visible,
+            directory: directory.to_path_buf(),
+            empty: AtomicBool::new(empty),
+            doomed: AtomicBool::new(false),
+        })
+    }
+
+    fn error(&self, verb: &'static str, source: lsm_tree::Error) -> TreeError {
+        TreeError { verb, directory: self.directory.clone(), source }
+    }
+
+    fn seqno(&self) -> SeqNo {
+        self.visible.get()
+    }
+
+    /// Name of its directory inside the database's.
+    pub fn name(&self) -> String {
+        self.directory.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
+    }
+
+    /// Whether nothing was ever ingested: lets a miss skip the look-up.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.empty.load(Ordering::Acquire)
+    }
+
+    /// Marks the directory for removal when the last user lets go.
+    pub fn doom(&self) {
+        self.doomed.store(true, Ordering::Release);
+    }
+
+    /// The stored state of a key.
+    pub fn get(&self, hash: u64, key: &[u8]) -> Result<Option<Slice>, TreeError> {
+        if self.is_empty() {
+            return Ok(None);
+        }
+        self.inner.get(tree_key(hash, key), self.seqno()).map_err(|e| self.error("read", e))
+    }
+
+    /// All keys with a hash from `first` to `last`, as of now, in order of (hash, key).
+    pub fn scan(
+        &self,
+        first: u64,
+        last: u64,
+    ) -> impl Iterator<Item = Result<Stored, TreeError>> + Send + 'static {
+        let directory = self.directory.clone();
+        let upper = match last.checked_add(1) {
+            Some(next) => std::ops::Bound::Excluded(next.to_be_bytes().to_vec()),
+            None => std::ops::Bound::Unbounded,
+        };
+        let range = (std::ops::Bound::Included(first.to_be_bytes().to_vec()), upper);
+        self.inner.range(range, self.seqno(), None).map(move |guard| {
+            let pair = guard.into_inner().map_err(|source| TreeError {
+                verb: "scan",
+                directory: directory.clone(),
+                source,
+            })?;
+            let hash = pair.0.first_chunk::<HASH_BYTES>().map_or(0, |b| u64::from_be_bytes(*b));
+            Ok(Stored { hash, pair: (pair.0, pair.1) })
+        })
+    }
+
+    /// Ingests a sorted run: `fill` is given a sink for (hash, key, state or tombstone) in ascending
+    /// order. Nothing is visible unless all of it is.
+    pub fn ingest<E: From<TreeError>>(
+        &self,
+        fill: impl FnOnce(&mut Sink<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let inner = self.inner.ingestion().map_err(|e| self.error("begin writing", e))?;
+        let mut sink = Sink { inner, count: 0, directory: &self.directory };
+        fill(&mut sink)?;
+        if sink.count > 0 {
+            sink.inner.finish().map_err(|e| self.error("register tables of", e))?;
+            self.empty.store(false, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Merges runs until reads are cheap again. Blocks; for a background thread.
+    pub fn compact(&self) -> Result<(), TreeError> {
+        let strategy = Arc::new(Leveled::default());
+        self.inner.compact(strategy, self.seqno()).map_err(|e| self.error("compact", e))
+    }
+
+    /// Sorted runs that a read may have to look into.
+    pub fn run_count(&self) -> usize {
+        self.inner.l0_run_count()
+    }
+
+    /// Bytes on disk.
+    pub fn disk_bytes(&self) -> u64 {
+        self.inner.disk_space()
+    }
+}
+
+/// Takes a sorted run.
+pub struct Sink<'t> {
+    inner: lsm_tree::AnyIngestion<'t>,
+    count: usize,
+    directory: &'t Path,
+}
+
+impl std::fmt::Debug for Sink<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sink").field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
+impl Sink<'_> {
+    /// Takes the next key with its state; `None` writes a tombstone.
+    pub fn put(&mut self, key: &[u8], state: Option<&[u8]>) -> Result<(), TreeError> {
+        let key = tree_key(hash_key(key), key);
+        self.count += 1;
+        match state {
+            Some(state) => self.inner.write(key, state),
+            None => self.inner.write_tombstone(key),
+        }
+        .map_err(|source| TreeError {
+            verb: "write",
+            directory: self.directory.to_path_buf(),
+            source,
+        })
+    }
+}
