@@ -116,7 +116,7 @@ name_type! {
     ResourceName
 }
 name_type! {
-    /// Name of a group inside its resource: `a` and `b` in a DoubleMaster.
+    /// Name of a group inside its resource: `a` and `b` in a `DoubleMaster`.
     GroupName
 }
 name_type! {
@@ -151,12 +151,12 @@ impl GroupName {
         check_label(text, GROUP_NAME_MAX).map(|()| Self(text.into()))
     }
 
-    /// Slot `a` of a DoubleMaster.
+    /// Slot `a` of a `DoubleMaster`.
     pub fn a() -> Self {
         Self("a".into())
     }
 
-    /// Slot `b` of a DoubleMaster.
+    /// Slot `b` of a `DoubleMaster`.
     pub fn b() -> Self {
         Self("b".into())
     }

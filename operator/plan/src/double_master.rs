@@ -1,0 +1,12 @@
+//! Plans for a `DoubleMaster`: two groups, each with its failover, wired to each other.
+
+mod plan;
+mod services;
+mod state;
+mod status;
+mod steps;
+mod validate;
+
+pub use plan::{DoubleMasterPlan, plan};
+pub use services::{SUFFIX_RO, SUFFIX_RW};
+pub use validate::{InvalidSpec, OPERATOR_KEYS, Slot, Validated, validate};

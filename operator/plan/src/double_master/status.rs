@@ -1,0 +1,347 @@
+//! Status: members, services, conditions. Says what is seen, and of each thing that is not well why.
+
+use std::collections::BTreeMap;
+
+use tandem_api::condition::{Condition, ConditionStatus, rfc3339};
+use tandem_api::double_master::{DoubleMasterStatus, LinkSummary, MemberStatus, ServiceStatus};
+use tandem_api::{InstanceName, ServiceName};
+use tandem_proto::status::{InstanceStatus, LinkKind, LinkState, LinkStatus, Role};
+
+use super::services::SUFFIX_RW;
+use super::state::SlotState;
+use super::steps::SlotSteps;
+use super::validate::Validated;
+use crate::group::State;
+use crate::observed::{InstanceObservation, Observed, Process};
+use crate::outcome::Waiting;
+use crate::timing::Timing;
+
+/// What status is made from.
+pub(super) struct View<'a> {
+    pub(super) valid: &'a Validated,
+    pub(super) slots: &'a [SlotState<'a>; 2],
+    pub(super) steps: &'a [SlotSteps; 2],
+    pub(super) services: &'a BTreeMap<ServiceName, Vec<InstanceName>>,
+    pub(super) observed: &'a Observed,
+    pub(super) now_ms: u64,
+}
+
+/// Builds the status.
+pub(super) fn build(
+    view: &View<'_>,
+    waits_for: &[Waiting],
+    previous: &[Condition],
+) -> DoubleMasterStatus {
+    let members: Vec<MemberStatus> = view
+        .slots
+        .iter()
+        .flat_map(|state| {
+            state
+                .instances
+                .iter()
+                .map(move |name| member(view, state, name))
+        })
+        .collect();
+    let services = view
+        .services
+        .iter()
+        .map(|(name, targets)| ServiceStatus {
+            name: name.to_string(),
+            address: String::new(),
+            targets: targets.iter().map(InstanceName::to_string).collect(),
+        })
+        .collect();
+    let writers: Vec<&str> = view
+        .slots
+        .iter()
+        .filter_map(|state| state.decision.state.serving())
+        .map(InstanceName::as_str)
+        .collect();
+    let epochs: Vec<String> = view
+        .slots
+        .iter()
+        .map(|state| {
+            state
+                .decision
+                .state
+                .epoch()
+                .map_or("-".into(), |epoch| epoch.to_string())
+        })
+        .collect();
+    DoubleMasterStatus {
+        observed_generation: view.valid.generation,
+        conditions: conditions(view, previous),
+        writers: writers.join(","),
+        epochs: epochs.join("/"),
+        lag_records: members
+            .iter()
+            .map(|member| member.lag_records)
+            .max()
+            .unwrap_or(0),
+        members,
+        services,
+        waits_for: waits_for.iter().map(Waiting::to_string).collect(),
+        last_failover: None,
+    }
+}
+
+fn member(view: &View<'_>, state: &SlotState<'_>, name: &InstanceName) -> MemberStatus {
+    let timing = &view.valid.timing;
+    let mut member = MemberStatus {
+        name: name.to_string(),
+        slot: state.slot.name.to_string(),
+        server_id: state.slot.server_id,
+        role: "absent".into(),
+        ..MemberStatus::default()
+    };
+    let Some(seen) = view.observed.instances.get(name) else {
+        return member;
+    };
+    member.address = seen.address.to_string();
+    if let Some(status) = seen.last_status() {
+        describe(&mut member, status, view.observed);
+    }
+    if seen.heard(timing).is_none() {
+        let (role, reason) = silent(seen, timing);
+        member.role = role.into();
+        member.reason = reason;
+        member.writable = false;
+        member.eligible = false;
+        member.silent_ms = Some(seen.silent_ms);
+        let claimed = state.claim.filter(|claim| claim.instance == *name);
+        member.epoch = claimed.map_or(member.epoch, |claim| claim.epoch);
+    }
+    member
+}
+
+fn describe(member: &mut MemberStatus, status: &InstanceStatus, observed: &Observed) {
+    member.role = role_word(status.role).into();
+    member.server_id = status.server_id;
+    member.epoch = status.epoch;
+    member.incarnation.clone_from(&status.incarnation);
+    member.instance_id = Some(status.instance_id.clone());
+    member.pid = Some(status.pid);
+    member.writable = status.writable;
+    member.eligible = status.eligible;
+    let positions: Vec<String> = status
+        .databases
+        .iter()
+        .map(|database| {
+            format!(
+                "{}={}:{}",
+                database.database, database.segment, database.offset
+            )
+        })
+        .collect();
+    member.position = positions.join(" ");
+    member.lag_records = status
+        .links
+        .iter()
+        .map(|link| link.lag_records)
+        .max()
+        .unwrap_or(0);
+    member.links = status
+        .links
+        .iter()
+        .map(|link| summarise(link, observed))
+        .collect();
+    let is_writer = crate::observed::is_writer(status.role);
+    let not_writable = status.not_writable_reason.iter().filter(|_| is_writer);
+    let reasons: Vec<&str> = not_writable
+        .chain(&status.not_eligible_reason)
+        .map(String::as_str)
+        .collect();
+    member.reason = reasons.join("; ");
+}
+
+fn summarise(link: &LinkStatus, observed: &Observed) -> LinkSummary {
+    let kind = match link.kind {
+        LinkKind::Replica => "replica",
+        LinkKind::Peer => "peer",
+        LinkKind::Handover => "handover",
+    };
+    let state = match link.state {
+        LinkState::Connecting => "connecting",
+        LinkState::FullResync => "full_resync",
+        LinkState::Streaming => "streaming",
+        LinkState::LostPlace => "lost_place",
+        LinkState::Refused => "refused",
+    };
+    let source = observed.name_at(&link.host, link.port).map_or_else(
+        || format!("{}:{}", link.host, link.port),
+        InstanceName::to_string,
+    );
+    LinkSummary {
+        kind: kind.into(),
+        source,
+        state: state.into(),
+        lag_records: link.lag_records,
+        last_contact_ms: link.last_contact_ms,
+        full_resyncs: link.full_resyncs,
+        partial_resyncs: link.partial_resyncs,
+        reason: link.reason.clone(),
+    }
+}
+
+fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Primary => "primary",
+        Role::DoubleMaster => "double_master",
+        Role::Replica => "replica",
+        Role::Waiting => "waiting",
+    }
+}
+
+fn silent(seen: &InstanceObservation, timing: &Timing) -> (&'static str, String) {
+    match &seen.process {
+        Process::Absent => ("absent", "not started".into()),
+        Process::Exited { how, .. } => ("exited", how.clone()),
+        Process::Unknown => ("unknown", "its process cannot be seen".into()),
+        Process::Running { .. } if !seen.has_answered() => {
+            ("starting", "has not answered yet".into())
+        }
+        Process::Running { .. } => {
+            let word = if seen.silent_ms >= timing.hang_ms {
+                "hung"
+            } else {
+                "unknown"
+            };
+            (word, format!("no answer for {} ms", seen.silent_ms))
+        }
+    }
+}
+
+fn conditions(view: &View<'_>, previous: &[Condition]) -> Vec<Condition> {
+    let writable = writable(view);
+    let paired = paired(view);
+    let redundant = redundant(view);
+    let ready = [&writable, &paired, &redundant]
+        .into_iter()
+        .find(|part| part.status != ConditionStatus::True)
+        .map_or_else(
+            || {
+                condition(
+                    view,
+                    "Ready",
+                    ConditionStatus::True,
+                    "AllServing",
+                    String::new(),
+                )
+            },
+            |part| {
+                condition(
+                    view,
+                    "Ready",
+                    part.status,
+                    &part.reason.clone(),
+                    part.message.clone(),
+                )
+            },
+        );
+    let ready = if view.valid.pause {
+        let message = "spec.pause is set: nothing is started, promoted or repointed; remove it";
+        condition(view, "Ready", ready.status, "Paused", message.into())
+    } else {
+        ready
+    };
+    [ready, writable, paired, redundant]
+        .into_iter()
+        .map(|condition| condition.keep_transition(previous))
+        .collect()
+}
+
+fn condition(
+    view: &View<'_>,
+    kind: &str,
+    status: ConditionStatus,
+    reason: &str,
+    message: String,
+) -> Condition {
+    Condition {
+        kind: kind.into(),
+        status,
+        reason: reason.into(),
+        message,
+        observed_generation: view.valid.generation,
+        last_transition_time: rfc3339(view.now_ms),
+    }
+}
+
+fn writable(view: &View<'_>) -> Condition {
+    let rw = view.valid.name.service(SUFFIX_RW);
+    let has_target = view
+        .services
+        .get(&rw)
+        .is_some_and(|targets| !targets.is_empty());
+    let states: Vec<String> = view
+        .slots
+        .iter()
+        .filter(|state| state.decision.state.serving().is_none())
+        .map(|state| format!("slot {}: {}", state.slot.name, state.decision.state))
+        .collect();
+    let message = states.join("; ");
+    if states.is_empty() {
+        condition(
+            view,
+            "Writable",
+            ConditionStatus::True,
+            "BothMastersWrite",
+            message,
+        )
+    } else if has_target {
+        condition(
+            view,
+            "Writable",
+            ConditionStatus::True,
+            "OneMasterWrites",
+            message,
+        )
+    } else {
+        let assembling = view
+            .slots
+            .iter()
+            .any(|state| !matches!(state.decision.state, State::Lost { .. }));
+        let reason = if assembling { "Starting" } else { "NoMaster" };
+        condition(view, "Writable", ConditionStatus::False, reason, message)
+    }
+}
+
+fn paired(view: &View<'_>) -> Condition {
+    let missing: Vec<String> = view
+        .slots
+        .iter()
+        .zip(view.steps)
+        .filter(|(_, steps)| !steps.paired)
+        .map(|(state, _)| format!("slot {} does not stream from its peer", state.slot.name))
+        .collect();
+    let status = ConditionStatus::of(missing.is_empty());
+    let reason = if missing.is_empty() {
+        "BothStream"
+    } else {
+        "PeerLinkDown"
+    };
+    condition(view, "Paired", status, reason, missing.join("; "))
+}
+
+fn redundant(view: &View<'_>) -> Condition {
+    let wanted = usize::from(view.valid.replicas);
+    let missing: Vec<String> = view
+        .slots
+        .iter()
+        .filter(|state| state.decision.followers.len() < wanted)
+        .map(|state| {
+            let count = state.decision.followers.len();
+            format!(
+                "slot {}: {count} of {wanted} replicas stream",
+                state.slot.name
+            )
+        })
+        .collect();
+    let status = ConditionStatus::of(missing.is_empty());
+    let reason = if missing.is_empty() {
+        "ReplicasStream"
+    } else {
+        "ReplicasMissing"
+    };
+    condition(view, "Redundant", status, reason, missing.join("; "))
+}

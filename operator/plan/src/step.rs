@@ -1,0 +1,187 @@
+//! One bounded command to one instance.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use tandem_api::InstanceName;
+
+/// What to do to one instance. The epoch in a step is that of the claim it was planned under; the
+/// claim is read again before each disruptive step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Makes it its group's writer.
+    Promote {
+        /// The claimed instance.
+        instance: InstanceName,
+        /// The claimed epoch.
+        epoch: u64,
+        /// Instances to collect from before it opens.
+        collect_from: Vec<InstanceName>,
+    },
+    /// Takes the writer role from an instance that holds it under an older epoch: it follows the
+    /// primary, which first pulls what it alone holds.
+    Fence {
+        /// The old writer.
+        instance: InstanceName,
+        /// The epoch it is shown.
+        epoch: u64,
+        /// Whom it follows.
+        primary: InstanceName,
+    },
+    /// Points a replica, or an instance without role, at the primary.
+    Follow {
+        /// The follower.
+        instance: InstanceName,
+        /// Epoch of the primary.
+        epoch: u64,
+        /// The primary.
+        primary: InstanceName,
+    },
+    /// Tells a writer which writer of the other group it pulls from.
+    Peer {
+        /// The writer told.
+        instance: InstanceName,
+        /// The other writer.
+        peer: InstanceName,
+        /// The other group's server id.
+        server_id: u32,
+    },
+    /// Tells the writing groups.
+    Members {
+        /// The instance told.
+        instance: InstanceName,
+        /// Their server ids.
+        server_ids: Vec<u32>,
+    },
+    /// Asks for a full resync, by merge, of a link that lost its place.
+    FullResync {
+        /// The writer that lost its place.
+        instance: InstanceName,
+        /// Whose state it merges.
+        source: InstanceName,
+    },
+    /// Starts a process that does not run.
+    Start {
+        /// The instance.
+        instance: InstanceName,
+    },
+    /// Kills a process that does not answer and starts it again.
+    Restart {
+        /// The instance.
+        instance: InstanceName,
+        /// Why.
+        reason: String,
+    },
+    /// Stops an instance that is not wanted any more; its data stays.
+    Stop {
+        /// The instance.
+        instance: InstanceName,
+    },
+}
+
+impl Step {
+    /// The instance it acts on.
+    pub fn instance(&self) -> &InstanceName {
+        match self {
+            Self::Promote { instance, .. }
+            | Self::Fence { instance, .. }
+            | Self::Follow { instance, .. }
+            | Self::Peer { instance, .. }
+            | Self::Members { instance, .. }
+            | Self::FullResync { instance, .. }
+            | Self::Start { instance }
+            | Self::Restart { instance, .. }
+            | Self::Stop { instance } => instance,
+        }
+    }
+
+    /// Whether it takes something away from clients or decides who writes: at most one at a time per
+    /// group, and only under a claim that was read afresh.
+    pub fn is_disruptive(&self) -> bool {
+        match self {
+            Self::Promote { .. }
+            | Self::Fence { .. }
+            | Self::FullResync { .. }
+            | Self::Restart { .. }
+            | Self::Stop { .. } => true,
+            Self::Follow { .. } | Self::Peer { .. } | Self::Members { .. } | Self::Start { .. } => {
+                false
+            }
+        }
+    }
+
+    /// The epoch it carries, when it carries one.
+    pub fn epoch(&self) -> Option<u64> {
+        match self {
+            Self::Promote { epoch, .. }
+            | Self::Fence { epoch, .. }
+            | Self::Follow { epoch, .. } => Some(*epoch),
+            _ => None,
+        }
+    }
+
+    /// Identifies repetitions of the same step, for back-off.
+    pub fn key(&self) -> String {
+        match self {
+            Self::Promote {
+                instance, epoch, ..
+            } => format!("promote {instance} {epoch}"),
+            Self::Restart { instance, .. } => format!("restart {instance}"),
+            other => other.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Promote {
+                instance,
+                epoch,
+                collect_from,
+            } => {
+                write!(f, "promote {instance} epoch {epoch}")?;
+                if collect_from.is_empty() {
+                    return Ok(());
+                }
+                let names: Vec<&str> = collect_from.iter().map(InstanceName::as_str).collect();
+                write!(f, " collecting from {}", names.join(" "))
+            }
+            Self::Fence {
+                instance,
+                epoch,
+                primary,
+            } => {
+                write!(f, "fence {instance} behind {primary} epoch {epoch}")
+            }
+            Self::Follow {
+                instance,
+                epoch,
+                primary,
+            } => {
+                write!(f, "follow {instance} -> {primary} epoch {epoch}")
+            }
+            Self::Peer {
+                instance,
+                peer,
+                server_id,
+            } => {
+                write!(f, "peer {instance} -> {peer} server id {server_id}")
+            }
+            Self::Members {
+                instance,
+                server_ids,
+            } => {
+                let ids: Vec<String> = server_ids.iter().map(u32::to_string).collect();
+                write!(f, "members {instance}: {}", ids.join(" "))
+            }
+            Self::FullResync { instance, source } => {
+                write!(f, "full resync {instance} <- {source}")
+            }
+            Self::Start { instance } => write!(f, "start {instance}"),
+            Self::Restart { instance, reason } => write!(f, "restart {instance} ({reason})"),
+            Self::Stop { instance } => write!(f, "stop {instance}"),
+        }
+    }
+}
