@@ -36,7 +36,10 @@ impl<'a> Reader<'a> {
 
     /// The error for a failure at this place.
     pub fn error(&self, what: &'static str) -> DecodeError {
-        DecodeError { what, offset: self.rest.len() }
+        DecodeError {
+            what,
+            offset: self.rest.len(),
+        }
     }
 
     /// Reads `count` bytes.

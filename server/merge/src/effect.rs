@@ -158,7 +158,16 @@ impl<'a> Marks<'a> {
                 let start = reader.varint("mark start")?;
                 let sequence = reader.varint("mark sequence")?;
                 let sum = Number::decode(&mut reader)?;
-                each(key, cell, Mark { origin, start, sequence, sum });
+                each(
+                    key,
+                    cell,
+                    Mark {
+                        origin,
+                        start,
+                        sequence,
+                        sum,
+                    },
+                );
             }
         }
         Ok(())
@@ -240,7 +249,8 @@ pub enum Effect<'a> {
         kind: Kind,
         /// The element.
         element: &'a [u8],
-        /// Sequence at which this contribution began.
+        /// Sequence at which this contribution began; 0: at this record's own sequence, which is
+        /// known only when the record is committed (sequences begin at 1).
         start: u64,
         /// Its sum including this record.
         sum: Number,
@@ -342,7 +352,9 @@ impl EffectWriter {
             Effect::Put { .. } => PUT,
             Effect::Remove { .. } => REMOVE,
             Effect::Add { .. } => ADD,
-            Effect::SetString { deadline: NEVER, .. } => SET,
+            Effect::SetString {
+                deadline: NEVER, ..
+            } => SET,
             Effect::SetString { .. } => SET_TTL,
         };
         let op = if marks.is_empty() { op } else { op | HAS_MARKS };
@@ -356,13 +368,21 @@ impl EffectWriter {
                 put_prefixed(&mut self.bytes, value);
             }
             Effect::Remove { cell, .. } => cell.encode(&mut self.bytes),
-            Effect::Add { kind, element, start, sum, .. } => {
+            Effect::Add {
+                kind,
+                element,
+                start,
+                sum,
+                ..
+            } => {
                 self.bytes.push(*kind as u8);
                 put_prefixed(&mut self.bytes, element);
                 put_varint(&mut self.bytes, *start);
                 sum.encode(&mut self.bytes);
             }
-            Effect::SetString { value, deadline, .. } => {
+            Effect::SetString {
+                value, deadline, ..
+            } => {
                 if *deadline != NEVER {
                     self.bytes.extend_from_slice(&deadline.to_le_bytes());
                 }
@@ -401,7 +421,10 @@ pub struct EffectReader<'a> {
 impl<'a> EffectReader<'a> {
     /// Reads what an [`EffectWriter`] wrote.
     pub fn new(effects: &'a [u8]) -> Self {
-        Self { reader: Reader::new(effects), key: &[] }
+        Self {
+            reader: Reader::new(effects),
+            key: &[],
+        }
     }
 
     /// The next effect; `None` at the end.
@@ -417,15 +440,37 @@ impl<'a> EffectReader<'a> {
         }
         let key = self.key;
         let mut effect = match op {
-            FLUSH => Effect::Flush { marks: Marks::default() },
-            CLEAR => Effect::Clear { key, marks: Marks::default() },
-            EXPIRE => Effect::Expire { key, end: reader.fixed64("end")?, marks: Marks::default() },
-            OTHERS => Effect::Others { key, kind: kind(reader)?, marks: Marks::default() },
+            FLUSH => Effect::Flush {
+                marks: Marks::default(),
+            },
+            CLEAR => Effect::Clear {
+                key,
+                marks: Marks::default(),
+            },
+            EXPIRE => Effect::Expire {
+                key,
+                end: reader.fixed64("end")?,
+                marks: Marks::default(),
+            },
+            OTHERS => Effect::Others {
+                key,
+                kind: kind(reader)?,
+                marks: Marks::default(),
+            },
             PUT => {
                 let cell = CellId::decode(reader)?;
-                Effect::Put { key, cell, value: reader.prefixed("value")?, marks: Marks::default() }
+                Effect::Put {
+                    key,
+                    cell,
+                    value: reader.prefixed("value")?,
+                    marks: Marks::default(),
+                }
             }
-            REMOVE => Effect::Remove { key, cell: CellId::decode(reader)?, marks: Marks::default() },
+            REMOVE => Effect::Remove {
+                key,
+                cell: CellId::decode(reader)?,
+                marks: Marks::default(),
+            },
             ADD => Effect::Add {
                 key,
                 kind: kind(reader)?,
@@ -434,10 +479,18 @@ impl<'a> EffectReader<'a> {
                 sum: Number::decode(reader)?,
             },
             SET | SET_TTL => {
-                let deadline =
-                    if op == SET { NEVER } else { reader.fixed64("deadline")? };
+                let deadline = if op == SET {
+                    NEVER
+                } else {
+                    reader.fixed64("deadline")?
+                };
                 let value = reader.prefixed("value")?;
-                Effect::SetString { key, value, deadline, marks: Marks::default() }
+                Effect::SetString {
+                    key,
+                    value,
+                    deadline,
+                    marks: Marks::default(),
+                }
             }
             _ => return Err(reader.error("effect op")),
         };

@@ -99,7 +99,10 @@ impl Origins {
 
     /// All, in order of index.
     pub fn iter(&self) -> impl Iterator<Item = (OriginIndex, Origin)> + '_ {
-        self.list.iter().enumerate().map(|(at, origin)| (OriginIndex(at as u32), *origin))
+        self.list
+            .iter()
+            .enumerate()
+            .map(|(at, origin)| (OriginIndex(at as u32), *origin))
     }
 
     /// Appends the encoded table.

@@ -44,7 +44,11 @@ pub struct Clock {
 impl Clock {
     /// A clock that has seen nothing. `skew_max_ms` bounds how far others may pull it ahead.
     pub fn new(skew_max_ms: u64) -> Self {
-        Self { last: 0, seen: 0, skew_max: stamp_of_ms(skew_max_ms) }
+        Self {
+            last: 0,
+            seen: 0,
+            skew_max: stamp_of_ms(skew_max_ms),
+        }
     }
 
     /// Gives the next own stamp: max(own last + 1, wall, min(observed, wall + skew)).

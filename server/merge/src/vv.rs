@@ -23,7 +23,9 @@ impl Row {
     }
 
     fn in_hole(&self, sequence: u64) -> bool {
-        self.holes.iter().any(|(first, last)| (*first..=*last).contains(&sequence))
+        self.holes
+            .iter()
+            .any(|(first, last)| (*first..=*last).contains(&sequence))
     }
 
     /// Takes a range out of the holes.
@@ -94,7 +96,10 @@ fn subtract(from: &[(u64, u64)], what: &[(u64, u64)]) -> Vec<(u64, u64)> {
     rest
 }
 
-static EMPTY_ROW: Row = Row { high: 0, holes: Vec::new() };
+static EMPTY_ROW: Row = Row {
+    high: 0,
+    holes: Vec::new(),
+};
 
 /// For each origin the highest sequence held, with holes.
 #[derive(Debug, Clone, Default)]
@@ -116,6 +121,9 @@ impl PartialEq for VersionVector {
 impl Eq for VersionVector {}
 
 impl VersionVector {
+    /// Nothing held, for statics.
+    pub const EMPTY: Self = Self { rows: Vec::new() };
+
     /// Nothing held.
     pub fn new() -> Self {
         Self::default()
@@ -176,7 +184,9 @@ impl VersionVector {
     /// All holes as (origin, first, last), both inclusive.
     pub fn holes(&self) -> impl Iterator<Item = (OriginIndex, u64, u64)> + '_ {
         self.rows().flat_map(|(origin, row)| {
-            row.holes.iter().map(move |(first, last)| (origin, *first, *last))
+            row.holes
+                .iter()
+                .map(move |(first, last)| (origin, *first, *last))
         })
     }
 
@@ -189,12 +199,14 @@ impl VersionVector {
 
     /// Whether `other` holds all this one holds.
     pub fn within(&self, other: &Self) -> bool {
-        self.rows().all(|(origin, row)| row.within(other.row(origin)))
+        self.rows()
+            .all(|(origin, row)| row.within(other.row(origin)))
     }
 
     /// Whether every highest sequence is at or below `other`'s, holes aside.
     pub fn reached_by(&self, other: &Self) -> bool {
-        self.rows().all(|(origin, row)| row.high <= other.high(origin))
+        self.rows()
+            .all(|(origin, row)| row.high <= other.high(origin))
     }
 
     /// Carries the vector over to another table of origins.
