@@ -1,0 +1,62 @@
+//! Counters: strings that numbers are added to. The sum is the draft's (DESIGN.md section 2, rule 9).
+
+use crate::argument::{float, integer};
+use crate::refusal::{Done, Refusal};
+use crate::string::string_at;
+use tandem_merge::{Draft, Kind, Number};
+use tandem_proto::Reply;
+
+/// `INCR key`, `DECR key`
+pub(crate) fn step(key: &[u8], delta: i64, draft: &mut Draft<'_>, reply: &mut Reply<'_>) -> Done {
+    let sum = draft
+        .add(key, Kind::String, &[], Number::Int(delta))
+        .map_err(Refusal::of_string)?;
+    answer_integer(sum, reply);
+    Ok(())
+}
+
+/// `INCRBY key increment`
+pub(crate) fn incrby(args: &[&[u8]], draft: &mut Draft<'_>, reply: &mut Reply<'_>) -> Done {
+    step(args[1], integer(args[2])?, draft, reply)
+}
+
+/// `DECRBY key decrement`
+pub(crate) fn decrby(args: &[&[u8]], draft: &mut Draft<'_>, reply: &mut Reply<'_>) -> Done {
+    step(args[1], negated(args[2])?, draft, reply)
+}
+
+/// Reads a decrement as an increment.
+pub(crate) fn negated(text: &[u8]) -> Result<i64, Refusal> {
+    integer(text)?
+        .checked_neg()
+        .ok_or(Refusal::DecrementOverflow)
+}
+
+/// `INCRBYFLOAT key increment`
+pub(crate) fn incrbyfloat(args: &[&[u8]], draft: &mut Draft<'_>, reply: &mut Reply<'_>) -> Done {
+    // As in Redis, the type and then the old value are checked before the increment.
+    if let Some(value) = string_at(draft, args[1])? {
+        float(&value)?;
+    }
+    let delta = float(args[2])?;
+    if !delta.is_finite() {
+        return Err(Refusal::NanOrInfinity);
+    }
+    let sum = draft
+        .add(args[1], Kind::String, &[], Number::Float(delta))
+        .map_err(Refusal::of_string)?;
+    reply.bulk(&sum.to_text());
+    Ok(())
+}
+
+/// Writes the sum of an integer addition.
+pub(crate) fn answer_integer(sum: Number, reply: &mut Reply<'_>) {
+    match sum {
+        Number::Int(value) => reply.integer(value),
+        // An integer added to a whole float stays whole.
+        Number::Float(value) => reply.integer(value as i64),
+    }
+}
+
+#[cfg(test)]
+mod tests;
