@@ -243,25 +243,21 @@ impl<'o> Draft<'o> {
         };
         let target = direct::sum(kind, old.as_deref(), delta)?;
         pending.own(kind, now, origins);
-        match pending
+        let grown = pending
             .grown(kind, element, delta, own)
-            .filter(|_| target.adds)
-        {
-            Some(grown) => {
-                pending.grow(kind, element, grown);
-                let shown = pending.read(kind, element, origins);
-                let seen = shown.and_then(|value| crate::object::parse_number(kind, &value));
-                Ok(match (target.value, seen) {
-                    (Number::Float(_), Some(seen)) => Number::Float(seen.as_float()),
-                    (value, _) => value,
-                })
-            }
-            None => {
-                let value = crate::object::counter::value_of(kind, target.value);
-                pending.put(kind, element, &value);
-                Ok(target.value)
-            }
-        }
+            .filter(|_| target.adds);
+        let Some(grown) = grown else {
+            let value = crate::object::counter::value_of(kind, target.value);
+            pending.put(kind, element, &value);
+            return Ok(target.value);
+        };
+        pending.grow(kind, element, grown);
+        let shown = pending.read(kind, element, origins);
+        let seen = shown.and_then(|value| crate::object::parse_number(kind, &value));
+        Ok(match (target.value, seen) {
+            (Number::Float(_), Some(seen)) => Number::Float(seen.as_float()),
+            (value, _) => value,
+        })
     }
 
     /// HDEL, SREM, ZREM. The last element takes type and TTL along. False when it was not there.

@@ -10,6 +10,7 @@ pub mod object;
 pub mod origin;
 pub mod record;
 pub mod rules;
+pub mod site;
 pub mod stamp;
 pub mod vv;
 

@@ -148,7 +148,7 @@ impl Object {
             context,
         };
         if let Repr::Packed(bytes) = &mut self.0
-            && apply_packed(bytes, effect, from)?
+            && apply_packed(bytes, effect, from)
         {
             return Ok(());
         }
@@ -180,6 +180,14 @@ impl Object {
 
     fn into_general(mut self) -> General {
         *self.take_general()
+    }
+
+    /// Whether any content is held, visible or not: more than type and TTL cells.
+    pub fn holds_content(&self) -> bool {
+        match &self.0 {
+            Repr::Packed(bytes) => !Scalar::read(bytes).view().is_void(),
+            Repr::General(general) => general.string.is_some() || !general.tables.is_empty(),
+        }
     }
 
     /// Whether any origin's contribution is held, alive or dead.
@@ -275,31 +283,21 @@ impl Object {
 
 /// Effects that the packed form takes without being spread out. Returns whether it was done.
 #[inline]
-fn apply_packed(
-    bytes: &mut Box<[u8]>,
-    effect: &Effect<'_>,
-    from: Source<'_>,
-) -> Result<bool, DecodeError> {
+fn apply_packed(bytes: &mut Box<[u8]>, effect: &Effect<'_>, from: Source<'_>) -> bool {
     let Source {
         dot,
         stamp,
         context,
     } = from;
+    if !effect.marks().is_empty() {
+        return false;
+    }
     match effect {
         Effect::SetString {
-            value,
-            deadline,
-            marks,
-            ..
-        } if marks.is_empty() => {
+            value, deadline, ..
+        } => {
             let deadline = (*deadline).max(stamp);
-            Ok(packed::set_string(
-                bytes,
-                value,
-                deadline,
-                (dot, stamp),
-                context,
-            ))
+            packed::set_string(bytes, value, deadline, (dot, stamp), context)
         }
         Effect::Add {
             kind: Kind::String,
@@ -310,7 +308,7 @@ fn apply_packed(
         } => {
             let start = if *start == 0 { dot.sequence } else { *start };
             let entry = Entry::new(start, dot.sequence, *sum, stamp);
-            Ok(packed::add(bytes, dot.origin, &entry))
+            packed::add(bytes, dot.origin, &entry)
         }
         Effect::Put {
             cell: CellId::Ttl,
@@ -318,11 +316,11 @@ fn apply_packed(
             ..
         } => {
             let Ok(deadline) = (*value).try_into() else {
-                return Ok(false);
+                return false;
             };
             let deadline = Stamp::from_le_bytes(deadline).max(stamp);
-            Ok(packed::put_deadline(bytes, deadline, (dot, stamp), context))
+            packed::put_deadline(bytes, deadline, (dot, stamp), context)
         }
-        _ => Ok(false),
+        _ => false,
     }
 }

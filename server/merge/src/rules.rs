@@ -97,7 +97,7 @@ pub(crate) use switch::off;
 
 /// Whether a rule is left out; never outside tests.
 #[cfg(not(any(test, feature = "switches")))]
-#[inline(always)]
+#[inline]
 pub(crate) const fn off(_rule: Rule) -> bool {
     false
 }

@@ -210,6 +210,7 @@ impl VersionVector {
     }
 
     /// Carries the vector over to another table of origins.
+    #[must_use]
     pub fn translate(&self, mut map: impl FnMut(OriginIndex) -> OriginIndex) -> Self {
         let mut out = Self::new();
         for (origin, row) in self.rows() {

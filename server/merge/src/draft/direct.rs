@@ -194,27 +194,24 @@ pub fn add(
         origins,
     };
     let (left, hide) = site.own(kind, shown.is_some(), out);
-    match grown(left, kind, element, delta, own, hide).filter(|_| target.adds) {
-        Some(grown) => {
-            let Grown { start, sum, .. } = grown;
-            out.push(&Effect::Add {
-                key,
-                kind,
-                element,
-                start,
-                sum,
-            });
-            Ok(match target.value {
-                Number::Float(_) => shown_after(left, kind, element, &grown, hide, origins),
-                value => value,
-            })
-        }
-        None => {
-            let value = crate::object::counter::value_of(kind, target.value);
-            site.put(left, CellId::Element(kind, element), &value, out);
-            Ok(target.value)
-        }
-    }
+    let grown = grown(left, kind, element, delta, own, hide).filter(|_| target.adds);
+    let Some(grown) = grown else {
+        let value = crate::object::counter::value_of(kind, target.value);
+        site.put(left, CellId::Element(kind, element), &value, out);
+        return Ok(target.value);
+    };
+    let Grown { start, sum, .. } = grown;
+    out.push(&Effect::Add {
+        key,
+        kind,
+        element,
+        start,
+        sum,
+    });
+    Ok(match target.value {
+        Number::Float(_) => shown_after(left, kind, element, &grown, hide, origins),
+        Number::Int(_) => target.value,
+    })
 }
 
 /// DEL. False when nothing was visible.

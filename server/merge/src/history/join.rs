@@ -8,6 +8,7 @@ use crate::vv::{Row, VersionVector};
 
 impl History {
     /// Carries another instance's history over to this table, which learns its origins.
+    #[must_use]
     pub fn adopt(&mut self, theirs: &Self) -> Self {
         let map: Vec<OriginIndex> = theirs
             .origins

@@ -52,6 +52,7 @@ impl Entry {
     }
 
     /// The join of two states of one origin's contribution.
+    #[must_use]
     pub fn join(&self, other: &Self) -> Self {
         if self.start != other.start {
             return if self.start > other.start {

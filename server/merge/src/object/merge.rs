@@ -53,7 +53,7 @@ fn merge_general(
         merge_cell(
             cell,
             my_vv,
-            string.map_or_else(Cell::default, |cell| *cell),
+            &string.map_or_else(Cell::default, |cell| *cell),
             their_vv,
         );
     }
@@ -91,7 +91,7 @@ fn join<T: Clone, const N: usize>(
     }
 }
 
-fn merge_cell(mine: &mut Cell, my_vv: &VersionVector, theirs: Cell, their_vv: &VersionVector) {
+fn merge_cell(mine: &mut Cell, my_vv: &VersionVector, theirs: &Cell, their_vv: &VersionVector) {
     join(&mut mine.dots, my_vv, &theirs.dots, their_vv, |one| {
         (0, one.dot)
     });
@@ -126,7 +126,7 @@ fn merge_table(mine: &mut Table, my_vv: &VersionVector, theirs: Table, their_vv:
         let own = left.take(other.name());
         let name: Box<[u8]> = other.name().into();
         let mut cell = own.map_or_else(Cell::default, Element::into_cell);
-        merge_cell(&mut cell, my_vv, other.into_cell(), their_vv);
+        merge_cell(&mut cell, my_vv, &other.into_cell(), their_vv);
         mine.insert(Element::from_cell(&name, cell));
     }
     for own in left.into_elements() {
@@ -138,7 +138,7 @@ fn merge_table(mine: &mut Table, my_vv: &VersionVector, theirs: Table, their_vv:
         }
         let name: Box<[u8]> = own.name().into();
         let mut cell = own.into_cell();
-        merge_cell(&mut cell, my_vv, Cell::default(), their_vv);
+        merge_cell(&mut cell, my_vv, &Cell::default(), their_vv);
         mine.insert(Element::from_cell(&name, cell));
     }
 }

@@ -347,7 +347,7 @@ impl Table {
             return;
         }
         self.change(name, false, |element| {
-            element.put(context, dot, stamp, value)
+            element.put(context, dot, stamp, value);
         });
     }
 

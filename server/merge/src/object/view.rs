@@ -92,6 +92,15 @@ impl Object {
         }
     }
 
+    /// Whether it shows anything when expiry is left aside: what DBSIZE counts.
+    #[inline]
+    pub fn has_content(&self) -> bool {
+        match &self.0 {
+            Repr::Packed(bytes) => packed::Scalar::read(bytes).view().is_visible(0),
+            Repr::General(general) => Kind::ALL.iter().any(|kind| general.has_visible(*kind, 0)),
+        }
+    }
+
     /// Whether anything is held of other types than this one, visible or not.
     pub(crate) fn has_other_than(&self, kind: Kind) -> bool {
         match &self.0 {
