@@ -111,7 +111,8 @@ fn hex_digit(byte: u8) -> u8 {
 pub fn quote(word: &str) -> String {
     use std::fmt::Write as _;
     let is_bare = |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '"' | '\'' | '#');
-    if !word.is_empty() && word.chars().all(is_bare) {
+    // A colon at the start could be taken for the one between key and value of a Pika file.
+    if !word.is_empty() && !word.starts_with(':') && word.chars().all(is_bare) {
         return word.to_owned();
     }
     let mut quoted = String::with_capacity(word.len() + 2);
