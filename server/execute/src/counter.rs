@@ -4,7 +4,10 @@ use crate::argument::{float, integer};
 use crate::refusal::{Done, Refusal};
 use crate::string::string_at;
 use tandem_merge::{Draft, Kind, Number};
-use tandem_proto::Reply;
+use tandem_proto::{Reply, number};
+
+/// Below this an f64 tells whole numbers apart: 2^53.
+const WHOLE_FLOAT_END: f64 = 9_007_199_254_740_992.0;
 
 /// `INCR key`, `DECR key`
 pub(crate) fn step(key: &[u8], delta: i64, draft: &mut Draft<'_>, reply: &mut Reply<'_>) -> Done {
@@ -35,18 +38,29 @@ pub(crate) fn negated(text: &[u8]) -> Result<i64, Refusal> {
 /// `INCRBYFLOAT key increment`
 pub(crate) fn incrbyfloat(args: &[&[u8]], draft: &mut Draft<'_>, reply: &mut Reply<'_>) -> Done {
     // As in Redis, the type and then the old value are checked before the increment.
-    if let Some(value) = string_at(draft, args[1])? {
-        float(&value)?;
-    }
+    let old = string_at(draft, args[1])?;
+    let value = old.as_deref().map_or(Ok(0.0), float)?;
     let delta = float(args[2])?;
-    if !delta.is_finite() {
+    if !(value + delta).is_finite() {
         return Err(Refusal::NanOrInfinity);
     }
+    let delta = exact(delta, old.as_deref());
     let sum = draft
-        .add(args[1], Kind::String, &[], Number::Float(delta))
+        .add(args[1], Kind::String, &[], delta)
         .map_err(Refusal::of_string)?;
     reply.bulk(&sum.to_text());
     Ok(())
+}
+
+/// The increment as a whole number where it, the old value and the sum are whole: those stay exact
+/// to the last digit, as in the long doubles that Redis reckons with.
+pub(crate) fn exact(delta: f64, old: Option<&[u8]>) -> Number {
+    let whole = delta as i64;
+    let old = old.map_or(Some(0), number::parse_i64);
+    let is_exact = delta.fract() == 0.0
+        && delta.abs() < WHOLE_FLOAT_END
+        && old.is_some_and(|old| old.checked_add(whole).is_some());
+    if is_exact { Number::Int(whole) } else { Number::Float(delta) }
 }
 
 /// Writes the sum of an integer addition.

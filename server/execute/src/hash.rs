@@ -4,7 +4,7 @@ pub(crate) mod random;
 pub(crate) mod scan;
 
 use crate::argument::{float, integer};
-use crate::counter::answer_integer;
+use crate::counter::{answer_integer, exact};
 use crate::refusal::{Done, Refusal};
 use std::borrow::Cow;
 use tandem_merge::{Draft, Kind, Number};
@@ -171,11 +171,14 @@ pub(crate) fn hincrbyfloat(args: &[&[u8]], draft: &mut Draft<'_>, reply: &mut Re
     if !delta.is_finite() {
         return Err(Refusal::IncrementNotFinite);
     }
-    if let Some(value) = field(draft, args[1], args[2])? {
-        float(&value).map_err(|_| Refusal::FieldNotFloat)?;
+    let old = field(draft, args[1], args[2])?;
+    let value = old.as_deref().map_or(Ok(0.0), float);
+    if !(value.map_err(|_| Refusal::FieldNotFloat)? + delta).is_finite() {
+        return Err(Refusal::NanOrInfinity);
     }
+    let delta = exact(delta, old.as_deref());
     let sum = draft
-        .add(args[1], Kind::Hash, args[2], Number::Float(delta))
+        .add(args[1], Kind::Hash, args[2], delta)
         .map_err(Refusal::of_field)?;
     reply.bulk(&sum.to_text());
     Ok(())

@@ -18,6 +18,12 @@ mod hash;
 mod keys;
 mod refusal;
 mod string;
+#[cfg(test)]
+#[expect(unreachable_pub, reason = "shared with tests/against_redis.rs")]
+mod testing;
+
+#[cfg(test)]
+extern crate self as tandem_execute;
 
 pub use fast::fast;
 pub use keys::copy::{CopyRequest, copy_across};
