@@ -1,0 +1,180 @@
+//! What can go wrong in the shell. Each message says what failed; the remedy stands at the edge.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tandem_plan::double_master::InvalidSpec;
+
+/// A failure of the shell.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file could not be read.
+    #[error("failed to read `{}`", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file or directory could not be written.
+    #[error("failed to write `{}`", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file of ours does not parse.
+    #[error("failed to decode `{}`", path.display())]
+    Decode {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A value could not be written as JSON.
+    #[error("failed to encode {what}")]
+    Encode {
+        /// What.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A manifest is no YAML, or not of the expected shape.
+    #[error("failed to parse `{}`", path.display())]
+    ParseManifest {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_yaml::Error,
+    },
+    /// A manifest is of another kind.
+    #[error("`{}` is a {found}, expected a tandem.dev/v1alpha1 DoubleMaster", path.display())]
+    Kind {
+        /// Which.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+    },
+    /// A specification cannot be planned for.
+    #[error("the specification cannot be used")]
+    Spec(#[from] InvalidSpec),
+    /// Another local runtime holds the directory.
+    #[error(
+        "`{}` is in use by another `tandem local`{holder}; stop that one, or give another --dir",
+        path.display()
+    )]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+        /// Its process, when known: ` (pid 123)`.
+        holder: String,
+    },
+    /// A directory holds another resource.
+    #[error(
+        "`{}` holds the data of `{found}`, not of `{wanted}`; give another --dir, or --reset to \
+         drop that data",
+        path.display()
+    )]
+    ForeignDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// The resource it belongs to.
+        found: String,
+        /// The resource asked for.
+        wanted: String,
+    },
+    /// `--reset` on something that is not ours.
+    #[error(
+        "`{}` is not empty and no directory of `tandem local`; it is not touched",
+        path.display()
+    )]
+    NotOurs {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A port is taken.
+    #[error(
+        "failed to listen on {address} for {what}; stop who uses it, or give another --base-port"
+    )]
+    Listen {
+        /// Where.
+        address: String,
+        /// For which service.
+        what: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Ports run out of the 16 bits.
+    #[error("base port {base} leaves no room: instances need up to base + 30, links 2000 more")]
+    BasePort {
+        /// The port asked for.
+        base: u16,
+    },
+    /// A process could not be started.
+    #[error("failed to start {instance}")]
+    Spawn {
+        /// Which instance.
+        instance: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A running process could not be signalled or watched.
+    #[error("failed to {verb} process {pid}")]
+    Signal {
+        /// What was tried.
+        verb: &'static str,
+        /// The process.
+        pid: u32,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// An old process of an instance does not end.
+    #[error("process {pid} of {instance} from an earlier run does not end; kill it")]
+    WillNotEnd {
+        /// The instance.
+        instance: String,
+        /// The process.
+        pid: u32,
+    },
+    /// A directory to ask about could not be told.
+    #[error("{0}")]
+    WhichDirectory(String),
+    /// An instance is not known.
+    #[error("instance `{0}` is not known to the runtime")]
+    UnknownInstance(String),
+}
+
+impl Error {
+    /// A failed read of `path`.
+    pub fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Read { path, source }
+    }
+
+    /// A failed write of `path`.
+    pub fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Write { path, source }
+    }
+}
+
+/// The causes of an error, outermost first, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}

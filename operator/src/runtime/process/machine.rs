@@ -1,0 +1,397 @@
+//! The runtime itself: opens a directory, takes over what runs there, and carries out what a plan says.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tandem_api::{GroupName, InstanceName, ServiceName};
+use tandem_plan::double_master::Validated;
+use tandem_plan::outcome::{ClaimStep, DesiredInstance};
+use tandem_plan::{Address, Claim};
+use tokio::sync::Notify;
+
+use super::adopt::{self, Expected};
+use super::args::{arguments, write_config};
+use super::child::Child;
+use super::claims::ClaimFiles;
+use super::front::{Front, Target};
+use super::layout::Layout;
+use super::ports::{BASE_DEFAULT, Ports};
+use super::proc_table::ProcessId;
+use super::secret;
+use super::state::{PublishedStatus, State};
+use crate::error::Error;
+use crate::runtime::{Claimed, Runtime, Seen};
+
+/// How long a server gets to end by itself.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How a runtime is opened.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// First port; that of the last time, or 7000.
+    pub base_port: Option<u16>,
+    /// Drop all data first.
+    pub reset: bool,
+}
+
+/// What was found when a runtime was opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Opened {
+    /// Instances whose running processes were taken over.
+    pub adopted: Vec<InstanceName>,
+}
+
+/// Instances as processes of this host.
+#[derive(Debug)]
+pub struct ProcessRuntime {
+    layout: Layout,
+    valid: Validated,
+    ports: Ports,
+    password: Option<String>,
+    claims: ClaimFiles,
+    children: BTreeMap<InstanceName, Arc<Child>>,
+    fronts: BTreeMap<ServiceName, Front>,
+    state: Mutex<State>,
+    changed: Arc<Notify>,
+    /// Held for as long as the runtime lives.
+    _lock: File,
+}
+
+impl ProcessRuntime {
+    /// Opens a directory for a resource: locks it, reads what is there, takes over what runs, listens.
+    pub async fn open(
+        root: &Path,
+        valid: Validated,
+        manifest: serde_json::Value,
+        options: &Options,
+    ) -> Result<(Self, Opened), Error> {
+        let layout = Layout::new(root);
+        std::fs::create_dir_all(root).map_err(Error::write(root))?;
+        let root = root.canonicalize().map_err(Error::read(root))?;
+        let layout = Layout::new(if layout.root() == root {
+            layout.root()
+        } else {
+            &root
+        });
+        let lock = lock(&layout)?;
+        let before = State::read(&layout)?;
+        if options.reset {
+            end_all(&layout, before.as_ref()).await?;
+            reset(&layout, before.is_some())?;
+        }
+        let before = before.filter(|_| !options.reset);
+        if let Some(state) = &before
+            && state.resource != valid.name.as_str()
+        {
+            return Err(Error::ForeignDirectory {
+                path: layout.root().into(),
+                found: state.resource.clone(),
+                wanted: valid.name.to_string(),
+            });
+        }
+        let base = options
+            .base_port
+            .or(before.as_ref().map(|state| state.base_port));
+        let ports = Ports::new(base.unwrap_or(BASE_DEFAULT))?;
+        let password = match &valid.secret_name {
+            Some(name) => Some(secret::read_or_create(&layout, name)?),
+            None => None,
+        };
+        let fronts = listen(&valid, ports).await?;
+        let state = State::new(
+            valid.name.as_str(),
+            ports.base(),
+            ProcessId::own(),
+            manifest,
+        );
+        let mut runtime = Self {
+            claims: ClaimFiles::new(layout.clone()),
+            layout,
+            valid,
+            ports,
+            password,
+            children: BTreeMap::new(),
+            fronts,
+            state: Mutex::new(state),
+            changed: Arc::new(Notify::new()),
+            _lock: lock,
+        };
+        let opened = runtime.take_over(before.as_ref()).await?;
+        runtime.record()?;
+        Ok((runtime, opened))
+    }
+
+    /// Fills the table of children: every instance that can exist, with its process when one runs.
+    async fn take_over(&mut self, before: Option<&State>) -> Result<Opened, Error> {
+        let published = PublishedStatus::read(&self.layout).unwrap_or_default();
+        let mut opened = Opened::default();
+        for instance in self.possible_instances() {
+            let address = self.ports.instance(&instance.name);
+            let arguments = arguments(&self.valid, &self.layout, &instance, &address);
+            let expected = Expected {
+                name: &instance.name,
+                arguments: &arguments,
+                address: &address,
+                password: self.password.as_deref(),
+                recorded: before
+                    .and_then(|state| state.processes.get(&instance.name))
+                    .copied(),
+            };
+            let child = Arc::new(Child::new(instance.name.clone(), Arc::clone(&self.changed)));
+            if let Some(id) = adopt::find(&self.layout, published.as_ref(), &expected).await? {
+                child.adopt(id)?;
+                opened.adopted.push(instance.name.clone());
+            }
+            self.children.insert(instance.name, child);
+        }
+        Ok(opened)
+    }
+
+    /// Every instance that the specification may want, and every one that has a directory.
+    fn possible_instances(&self) -> Vec<DesiredInstance> {
+        let mut instances = Vec::new();
+        for slot in &self.valid.slots {
+            for ordinal in 0..=self.valid.replicas.max(5) {
+                let name = self.valid.name.instance(&slot.name, ordinal);
+                if ordinal <= self.valid.replicas || self.layout.instance(&name).exists() {
+                    let (group, server_id) = (slot.name.clone(), slot.server_id);
+                    instances.push(DesiredInstance {
+                        name,
+                        group,
+                        server_id,
+                    });
+                }
+            }
+        }
+        instances
+    }
+
+    /// Layout of the directory.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Where clients connect.
+    pub fn service_addresses(&self) -> BTreeMap<ServiceName, Address> {
+        self.ports.services(&self.valid.name)
+    }
+
+    /// Ends every process: asks all at once, and kills what does not end.
+    pub async fn shut_down(&self) {
+        for front in self.fronts.values() {
+            front.switch(Vec::new());
+        }
+        let stops: Vec<_> = self
+            .children
+            .values()
+            .map(|child| {
+                let child = Arc::clone(child);
+                tokio::spawn(async move { child.stop(STOP_PATIENCE).await })
+            })
+            .collect();
+        for stop in stops {
+            if let Ok(Err(error)) = stop.await {
+                tracing::error!(error = %crate::error::chain(&error), "not stopped");
+            }
+        }
+        if let Err(error) = self.record() {
+            tracing::warn!(error = %crate::error::chain(&error), "state not written");
+        }
+    }
+
+    fn child(&self, name: &InstanceName) -> Result<&Arc<Child>, Error> {
+        self.children
+            .get(name)
+            .ok_or_else(|| Error::UnknownInstance(name.to_string()))
+    }
+
+    fn spawn(&self, instance: &DesiredInstance) -> Result<(), Error> {
+        let child = self.child(&instance.name)?;
+        let data = self.layout.data(&instance.name);
+        std::fs::create_dir_all(&data).map_err(Error::write(&data))?;
+        write_config(&self.layout, instance, self.password.as_deref())?;
+        let address = self.ports.instance(&instance.name);
+        let arguments = arguments(&self.valid, &self.layout, instance, &address);
+        child.start(&arguments, &self.layout.instance_log(&instance.name))?;
+        self.record()
+    }
+
+    /// Writes down which processes run.
+    fn record(&self) -> Result<(), Error> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.processes = self
+            .children
+            .iter()
+            .filter_map(|(name, child)| Some((name.clone(), child.running()?)))
+            .collect();
+        state.write(&self.layout)
+    }
+}
+
+impl Runtime for ProcessRuntime {
+    fn instances(&self) -> BTreeMap<InstanceName, Seen> {
+        self.children
+            .iter()
+            .map(|(name, child)| {
+                let (process, life) = child.process();
+                (
+                    name.clone(),
+                    Seen {
+                        process,
+                        life,
+                        address: self.ports.instance(name),
+                    },
+                )
+            })
+            .collect()
+    }
+
+    async fn claims(&self) -> Result<BTreeMap<GroupName, Claim>, Error> {
+        self.claims.read_all()
+    }
+
+    async fn claim(&self, step: &ClaimStep) -> Result<Claimed, Error> {
+        self.claims.compare_and_swap(step)
+    }
+
+    fn services(&self) -> BTreeMap<ServiceName, Vec<InstanceName>> {
+        self.fronts
+            .iter()
+            .map(|(name, front)| (name.clone(), front.targets()))
+            .collect()
+    }
+
+    async fn switch(
+        &self,
+        services: &BTreeMap<ServiceName, Vec<InstanceName>>,
+    ) -> Result<(), Error> {
+        for (name, front) in &self.fronts {
+            let targets = services.get(name).map_or(&[][..], Vec::as_slice);
+            let targets = targets
+                .iter()
+                .map(|instance| Target {
+                    instance: instance.clone(),
+                    address: self.ports.instance(instance),
+                })
+                .collect();
+            front.switch(targets);
+        }
+        Ok(())
+    }
+
+    async fn start(&self, instance: &DesiredInstance) -> Result<(), Error> {
+        self.spawn(instance)
+    }
+
+    async fn restart(&self, instance: &DesiredInstance) -> Result<(), Error> {
+        self.child(&instance.name)?.stop(Duration::ZERO).await?;
+        self.spawn(instance)
+    }
+
+    async fn stop(&self, instance: &InstanceName) -> Result<(), Error> {
+        self.child(instance)?.stop(STOP_PATIENCE).await?;
+        self.record()
+    }
+
+    fn password(&self) -> Option<&str> {
+        self.password.as_deref()
+    }
+
+    fn changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.changed)
+    }
+}
+
+/// Takes the directory's lock, or says who has it.
+fn lock(layout: &Layout) -> Result<File, Error> {
+    let path = layout.lock();
+    let mut file = OpenOptions::new()
+        .create(true)
+        .read(true)
+        .write(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(Error::write(&path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(std::fs::TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            let known = file.read_to_string(&mut pid).is_ok() && !pid.trim().is_empty();
+            let holder = if known {
+                format!(" (pid {})", pid.trim())
+            } else {
+                String::new()
+            };
+            return Err(Error::Locked {
+                path: layout.root().into(),
+                holder,
+            });
+        }
+        Err(std::fs::TryLockError::Error(error)) => return Err(Error::write(&path)(error)),
+    }
+    let noted = file
+        .set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| write!(file, "{}", std::process::id()));
+    noted.map_err(Error::write(&path))?;
+    Ok(file)
+}
+
+/// Ends every server that an earlier runtime left on the directory.
+async fn end_all(layout: &Layout, state: Option<&State>) -> Result<(), Error> {
+    for name in state.iter().flat_map(|state| state.processes.keys()) {
+        for id in super::proc_table::servers_on(&layout.data(name)) {
+            if !super::child::terminate(id, Duration::ZERO).await? {
+                return Err(Error::WillNotEnd {
+                    instance: name.to_string(),
+                    pid: id.pid,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes everything in a directory of ours but the lock.
+fn reset(layout: &Layout, is_ours: bool) -> Result<(), Error> {
+    let root = layout.root();
+    let entries: Vec<_> = std::fs::read_dir(root)
+        .and_then(Iterator::collect::<std::io::Result<Vec<_>>>)
+        .map_err(Error::read(root))?
+        .into_iter()
+        .filter(|entry| entry.path() != layout.lock())
+        .collect();
+    if !is_ours && !entries.is_empty() {
+        return Err(Error::NotOurs { path: root.into() });
+    }
+    for entry in entries {
+        let path = entry.path();
+        let is_directory = entry.file_type().map_err(Error::read(&path))?.is_dir();
+        let removed = if is_directory {
+            std::fs::remove_dir_all(&path)
+        } else {
+            std::fs::remove_file(&path)
+        };
+        removed.map_err(Error::write(&path))?;
+    }
+    Ok(())
+}
+
+async fn listen(valid: &Validated, ports: Ports) -> Result<BTreeMap<ServiceName, Front>, Error> {
+    let mut fronts = BTreeMap::new();
+    for (name, address) in ports.services(&valid.name) {
+        let front = Front::listen(&address)
+            .await
+            .map_err(|source| Error::Listen {
+                address: address.to_string(),
+                what: name.to_string(),
+                source,
+            })?;
+        fronts.insert(name, front);
+    }
+    Ok(fronts)
+}
