@@ -1,6 +1,13 @@
 //! The model's golden vectors, step by step: once with our own drafts, once with the effects as the
 //! vectors spell them. After each step what clients see and what is held must be the model's.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of a test fail the test"
+)]
+
 use serde_json::Value;
 use std::collections::BTreeMap;
 use tandem_merge::site::{Record, Shown, Site};

@@ -5,7 +5,7 @@ use super::general::General;
 use super::table::Element;
 use super::{Object, Repr, packed};
 use crate::effect::{CellId, Kind};
-use crate::origin::Origins;
+use crate::origin::{Dot, Origins};
 use crate::rules::{Rule, off};
 use crate::stamp::{NEVER, Stamp};
 use std::borrow::Cow;
@@ -111,6 +111,26 @@ impl Object {
                     || (kind != Kind::String && general.string.is_some())
             }
         }
+    }
+
+    /// Every live write with the cell it wrote: what replicas of the key must agree on.
+    pub fn dots(&self) -> impl Iterator<Item = (CellId<'_>, Dot)> + '_ {
+        let (born, types) = match &self.0 {
+            Repr::Packed(bytes) => (packed::Scalar::read(bytes).born, &[][..]),
+            Repr::General(general) => (None, &general.types[..]),
+        };
+        let born = born
+            .into_iter()
+            .map(|(dot, _)| (CellId::Type(Kind::String), dot));
+        let types = types.iter().map(|one| (CellId::Type(one.kind), one.dot));
+        let ttl = self.ttl_dots().map(|dot| (CellId::Ttl, dot));
+        let elements = Kind::ALL.into_iter().flat_map(move |kind| {
+            self.cells(kind).flat_map(move |(name, cell)| {
+                cell.dots()
+                    .map(move |(dot, _, _)| (CellId::Element(kind, name), dot))
+            })
+        });
+        born.chain(types).chain(ttl).chain(elements)
     }
 
     /// Whether the cell holds anything, visible or not.
