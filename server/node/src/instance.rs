@@ -223,6 +223,18 @@ impl Instance {
         Ok(origin)
     }
 
+    /// Goes on writing after a restart, under the epoch it had and a new incarnation.
+    pub fn resume_writer(&self, epoch: u64) -> Result<Origin, RoleError> {
+        {
+            let mut meta = self.meta.lock();
+            if meta.epoch <= epoch {
+                meta.epoch = epoch;
+                meta.writer_epoch = epoch;
+            }
+        }
+        self.become_writer(epoch)
+    }
+
     /// Stops writing at once, then records the change.
     pub fn stop_writing(&self, change: impl FnOnce(&mut Meta)) -> io::Result<()> {
         self.writable.store(false, Ordering::Release);

@@ -1,5 +1,18 @@
 //! The server process: listeners, sessions, links, INFO.
 
+pub mod boot;
+pub mod clients;
 pub mod config;
+pub mod dispatch;
 pub mod instance;
+pub mod io;
 pub mod meta;
+pub mod server;
+pub mod session;
+pub mod stats;
+pub mod tasks;
+
+/// Runs `tandem server` with the words behind that; returns when the server has stopped.
+pub fn run(args: &[String]) -> anyhow::Result<()> {
+    server::run(args)
+}

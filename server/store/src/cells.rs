@@ -196,10 +196,7 @@ impl Cells {
             }
             let hash = hash_key(key);
             let Some(shard) = guards.shard_mut(hash) else { continue };
-            let origins = Arc::clone(&shard.origins);
-            shard.update(hash, key, |object| {
-                object.apply(&effect, dot, stamp, context, &origins)
-            })?;
+            shard.apply(hash, key, &effect, (dot, stamp), context)?;
         }
         Ok(old_tree)
     }
@@ -225,8 +222,7 @@ impl Cells {
         for survivor in survivors {
             let hash = hash_key(survivor.key());
             if let Some(shard) = guards.shard_mut(hash) {
-                let key = survivor.key().to_vec();
-                shard.update(hash, &key, |object| *object = survivor);
+                shard.insert(hash, survivor);
             }
         }
         Ok(self.replace_tree(fresh))

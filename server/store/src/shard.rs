@@ -7,7 +7,7 @@ use crate::hash::{SLICES, hash_key, slice_of};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use std::sync::Arc;
-use tandem_merge::{Object, Origins};
+use tandem_merge::{Context, DecodeError, Dot, Effect, Object, Origins, Stamp};
 
 /// The store's bits in an object's marks.
 pub mod mark {
@@ -58,22 +58,32 @@ impl Shard {
         self.slices[slice_of(hash)].find(hash, |object| object.key() == key)
     }
 
-    /// The same for changing it.
+    /// The same for changing its marks.
     #[inline]
     pub fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut Object> {
         self.slices[slice_of(hash)].find_mut(hash, |object| object.key() == key)
     }
 
-    /// Runs `change` on the key's object (a fresh one when there is none) and keeps the books:
-    /// key count, bytes, dirtiness; a void object stays only as a tombstone for the tree.
-    pub fn update<R>(&mut self, hash: u64, key: &[u8], change: impl FnOnce(&mut Object) -> R) -> R {
+    /// Applies one effect to its key's object and keeps the books: key count, bytes, dirtiness. A
+    /// void object stays only as a tombstone for the tree.
+    #[inline]
+    pub fn apply(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        effect: &Effect<'_>,
+        (dot, stamp): (Dot, Stamp),
+        context: Context<'_>,
+    ) -> Result<(), DecodeError> {
         let slice = &mut self.slices[slice_of(hash)];
         let rehash = |object: &Object| hash_key(object.key());
+        let origins = &self.origins;
         match slice.entry(hash, |object| object.key() == key, rehash) {
             Entry::Occupied(mut slot) => {
                 let object = slot.get_mut();
-                let (had, before, marks) = (object.has_content(), object.heap_bytes(), object.marks());
-                let result = change(object);
+                let (had, before, marks) =
+                    (object.has_content(), object.heap_bytes(), object.marks());
+                object.apply(effect, dot, stamp, context, origins)?;
                 let after = object.heap_bytes();
                 if marks & mark::DIRTY == 0 {
                     self.dirty_bytes += after;
@@ -85,11 +95,9 @@ impl Shard {
                     self.bytes -= after + SLOT_BYTES;
                     slot.remove();
                 }
-                result
             }
             Entry::Vacant(slot) => {
-                let mut object = Object::new(key);
-                let result = change(&mut object);
+                let mut object = Object::create(key, effect, dot, stamp, context, origins)?;
                 if !object.is_void() {
                     let bytes = object.heap_bytes();
                     object.set_marks(mark::DIRTY | mark::TOUCHED);
@@ -98,9 +106,20 @@ impl Shard {
                     self.dirty_bytes += bytes;
                     slot.insert(object);
                 }
-                result
             }
         }
+        Ok(())
+    }
+
+    /// Puts in a whole object whose key is not in memory, as a change that the tree lacks.
+    pub fn insert(&mut self, hash: u64, mut object: Object) {
+        let bytes = object.heap_bytes();
+        object.set_marks(mark::DIRTY | mark::TOUCHED);
+        self.keys += i64::from(object.has_content());
+        self.bytes += bytes + SLOT_BYTES;
+        self.dirty_bytes += bytes;
+        let rehash = |object: &Object| hash_key(object.key());
+        self.slices[slice_of(hash)].insert_unique(hash, object, rehash);
     }
 
     /// Puts in what the tree holds of a key that is not in memory. Counts nothing: it was counted.
@@ -122,7 +141,7 @@ impl Shard {
         self.slices[slice].len()
     }
 
-    /// The same for changing marks; state must be changed through [`Shard::update`].
+    /// The same for changing marks; state must be changed through [`Shard::apply`].
     pub fn slice_mut(&mut self, slice: usize) -> impl Iterator<Item = &mut Object> {
         self.slices[slice].iter_mut()
     }

@@ -17,6 +17,11 @@ pub struct OriginMap {
 }
 
 impl OriginMap {
+    /// A map that changes nothing: for records of the own log.
+    pub fn identity(count: usize) -> Self {
+        Self { to: (0..count).map(|at| OriginIndex(at as u32)).collect() }
+    }
+
     /// Own number of the link's `index`; `None` when the link never announced it.
     pub fn get(&self, index: OriginIndex) -> Option<OriginIndex> {
         self.to.get(index.at()).copied()

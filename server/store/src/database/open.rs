@@ -1,7 +1,7 @@
 //! Opening a database: the manifest's tree, and one unbroken run of the log on top of it.
 
 use super::checkpoint::Upkeep;
-use super::{Commit, Database, OriginMap, Options};
+use super::{Commit, Database, Options};
 use crate::cells::Cells;
 use crate::database::apply::{context_of, lock_effects};
 use crate::disk::Disk;
@@ -62,7 +62,9 @@ impl Replay {
         };
         // NOTE: cells may be newer than the history here (fuzzy cut), so no context is known to
         // cover everything; the vector itself must be asked.
-        let vector = vector.unwrap_or_else(|| self.history.last_context(header.origin));
+        let vector = vector
+            .or_else(|| self.history.last_context(header.origin).cloned())
+            .unwrap_or_default();
         self.history.note(&header);
         let mut guards = lock_effects(&self.cells, effects)?;
         let dot = Dot { origin: header.origin, sequence: header.sequence };
@@ -233,12 +235,5 @@ fn replay_log(
     match (scanned, failed) {
         (_, Some(error)) => Err(error),
         (scanned, None) => scanned.map_err(StoreError::io("recover the log")),
-    }
-}
-
-impl OriginMap {
-    /// A map that changes nothing: for records of the own log.
-    pub fn identity(count: usize) -> Self {
-        Self { to: (0..count).map(|at| OriginIndex(at as u32)).collect() }
     }
 }

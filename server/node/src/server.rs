@@ -1,0 +1,309 @@
+//! The process: everything that sessions share, and its start and stop.
+
+use crate::clients::Clients;
+use crate::config::{AppendFsync, BindAddress, Config};
+use crate::instance::{Instance, wall_ms};
+use crate::io::{Acceptor, Durability, Inbox, Post, Ticket, Worker, mailbox};
+use crate::stats::Stats;
+use crate::tasks::{Syncer, Upkeep};
+use anyhow::Context as _;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+use tandem_store::disk::{Disk, RealDisk};
+use tandem_store::tree::Engine;
+use tandem_store::{Options, Store};
+
+/// A command that is carried out outside of the workers; gives the encoded reply.
+pub type Job = Pin<Box<dyn Future<Output = Vec<u8>> + Send>>;
+
+/// What all sessions share.
+#[derive(Debug)]
+pub struct Server {
+    /// Identity and data.
+    pub instance: Arc<Instance>,
+    /// Who is connected.
+    pub clients: Clients,
+    /// Counters.
+    pub stats: Stats,
+    /// The fsync thread.
+    pub syncer: Syncer,
+    /// The upkeep thread.
+    pub upkeep: Upkeep,
+    runtime: tokio::runtime::Handle,
+    inboxes: Vec<Arc<Inbox>>,
+    tuning: Tuning,
+    stop: tokio::sync::Notify,
+}
+
+/// Settings that the hot path reads, as atomics: CONFIG SET refreshes them.
+#[derive(Debug, Default)]
+struct Tuning {
+    always: AtomicBool,
+    never: AtomicBool,
+    password: AtomicBool,
+    clients_max: AtomicUsize,
+    output_limit: AtomicUsize,
+    bulk_bytes_max: AtomicUsize,
+    idle_timeout_s: AtomicU64,
+}
+
+impl Server {
+    /// Unix milliseconds.
+    pub fn wall_ms(&self) -> u64 {
+        wall_ms()
+    }
+
+    /// When replies to writes may leave.
+    #[inline]
+    pub fn durability(&self) -> Durability {
+        if self.tuning.always.load(Ordering::Relaxed) {
+            Durability::Durable
+        } else {
+            Durability::Written
+        }
+    }
+
+    /// Whether clients must authenticate.
+    pub fn needs_password(&self) -> bool {
+        self.tuning.password.load(Ordering::Relaxed)
+    }
+
+    /// Most clients at once.
+    pub fn clients_max(&self) -> usize {
+        self.tuning.clients_max.load(Ordering::Relaxed)
+    }
+
+    /// Unsent bytes at which a client is dropped; 0 never.
+    pub fn output_limit(&self) -> usize {
+        self.tuning.output_limit.load(Ordering::Relaxed)
+    }
+
+    /// Longest argument.
+    pub fn bulk_bytes_max(&self) -> usize {
+        self.tuning.bulk_bytes_max.load(Ordering::Relaxed)
+    }
+
+    /// How long a client may be idle; zero for ever.
+    pub fn idle_timeout(&self) -> Duration {
+        Duration::from_secs(self.tuning.idle_timeout_s.load(Ordering::Relaxed))
+    }
+
+    /// Takes over what the configuration says now.
+    pub fn retune(&self) {
+        let config = self.instance.config.read();
+        let tuning = &self.tuning;
+        tuning.always.store(config.appendfsync == AppendFsync::Always, Ordering::Relaxed);
+        tuning.never.store(config.appendfsync == AppendFsync::No, Ordering::Relaxed);
+        tuning.password.store(config.requirepass.is_some(), Ordering::Relaxed);
+        tuning.clients_max.store(config.maxclients as usize, Ordering::Relaxed);
+        tuning.bulk_bytes_max.store(config.proto_max_bulk_len as usize, Ordering::Relaxed);
+        tuning.idle_timeout_s.store(config.timeout.map_or(0, |timeout| timeout.as_secs()), Ordering::Relaxed);
+    }
+
+    /// A worker has written to a log: wakes whoever waits for that.
+    #[inline]
+    pub fn log_grew(&self) {
+        if self.tuning.always.load(Ordering::Relaxed) {
+            self.syncer.request();
+        }
+        if self.upkeep.stall.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Carries out a command elsewhere and posts its reply.
+    pub fn run_elsewhere(&self, job: Job, ticket: Ticket, inbox: Arc<Inbox>) {
+        self.runtime.spawn(async move {
+            let reply = job.await;
+            inbox.post(Post::Reply(ticket, reply));
+        });
+    }
+
+    /// Ends the process in order: no more clients, logs synced.
+    pub fn shut_down(&self) {
+        self.stop.notify_one();
+    }
+
+    /// Wakes all workers, after a sync.
+    fn wake_workers(&self) {
+        for inbox in &self.inboxes {
+            inbox.wake();
+        }
+    }
+
+    /// Bytes that objects in memory may take.
+    fn memory_budget(&self) -> u64 {
+        let configured = self.instance.config.read().maxmemory;
+        let total = if configured == 0 { machine_memory() / 2 } else { configured };
+        total - cache_bytes(total)
+    }
+}
+
+/// Part of the memory that the block cache takes.
+fn cache_bytes(total: u64) -> u64 {
+    (total / 8).clamp(8 << 20, 1 << 30)
+}
+
+/// Memory of the machine in bytes.
+fn machine_memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))
+        .and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.map_or(4 << 30, |kib| kib << 10)
+}
+
+/// Runs a server until it is told to stop.
+pub fn run(args: &[String]) -> anyhow::Result<()> {
+    let config = Config::load(args)?;
+    for warning in &config.warnings {
+        tracing::warn!(warning = warning.as_str(), "configuration");
+    }
+    let directory = config.dir.clone();
+    std::fs::create_dir_all(&directory)
+        .with_context(|| format!("failed to create the data directory `{}`", directory.display()))?;
+    let _lock = lock_directory(&directory)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("tandem-links")
+        .enable_all()
+        .build()?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let memory = if config.maxmemory == 0 { machine_memory() / 2 } else { config.maxmemory };
+    let options = Options {
+        segment_bytes: config.binlog_file_size,
+        skew_max_ms: config.max_clock_skew.as_millis() as u64,
+        checkpoint_log_bytes: (memory / 4).clamp(64 << 20, 1 << 30),
+    };
+    let engine = Engine::new(cache_bytes(memory), 512);
+    let store = Store::open(
+        &directory,
+        config.databases,
+        Arc::clone(&disk),
+        engine,
+        options,
+        |database, report| {
+            tracing::info!(
+                database,
+                replayed = report.replayed,
+                torn_bytes = report.torn_bytes,
+                "database recovered"
+            );
+            for corruption in report.corruptions {
+                tracing::error!(
+                    database,
+                    segment = corruption.position.segment,
+                    offset = corruption.position.offset,
+                    bytes = corruption.bytes,
+                    damage = %corruption.damage,
+                    "log corrupted: its records are a hole until a member's state has filled it"
+                );
+            }
+        },
+    )?;
+    let instance = Instance::new(store, config, disk, &directory)?;
+    serve(&runtime, instance)
+}
+
+fn addresses(config: &Config) -> Vec<(SocketAddr, bool)> {
+    let socket = |bind: &BindAddress| SocketAddr::new(bind.ip, config.port);
+    config.bind.iter().map(|bind| (socket(bind), bind.is_optional)).collect()
+}
+
+fn serve(runtime: &tokio::runtime::Runtime, instance: Arc<Instance>) -> anyhow::Result<()> {
+    let (threads, binds, backlog) = {
+        let config = instance.config.read();
+        (config.io_threads.max(1) as usize, addresses(&config), config.tcp_backlog as i32)
+    };
+    let mailboxes = (0..threads).map(|_| mailbox()).collect::<std::io::Result<Vec<_>>>()?;
+    let inboxes: Vec<_> = mailboxes.iter().map(|(_, inbox)| Arc::clone(inbox)).collect();
+    let server = Arc::new(Server {
+        instance: Arc::clone(&instance),
+        clients: Clients::default(),
+        stats: Stats::default(),
+        syncer: Syncer::default(),
+        upkeep: Upkeep::default(),
+        runtime: runtime.handle().clone(),
+        inboxes: inboxes.clone(),
+        tuning: Tuning::default(),
+        stop: tokio::sync::Notify::new(),
+    });
+    server.retune();
+    crate::boot::take_role(&server)?;
+    let acceptor = Acceptor::bind(&binds, backlog, inboxes.clone())?;
+    let stop_accepting = acceptor.stopper();
+    let mut threads = Vec::new();
+    for (poll, inbox) in mailboxes {
+        let worker = Worker::new(poll, inbox, Arc::clone(&server));
+        threads.push(spawn("tandem-io", move || worker.run())?);
+    }
+    let syncing = Arc::clone(&server);
+    let sync_thread = spawn("tandem-sync", move || {
+        syncing.syncer.run(
+            &syncing.instance,
+            || !syncing.tuning.never.load(Ordering::Relaxed),
+            || syncing.wake_workers(),
+        );
+    })?;
+    let keeping = Arc::clone(&server);
+    let upkeep_thread = spawn("tandem-upkeep", move || crate::boot::upkeep(&keeping, || keeping.memory_budget()))?;
+    let accept_thread = spawn("tandem-accept", move || acceptor.run())?;
+    tracing::info!(port = instance.config.read().port, "ready to accept connections");
+    runtime.block_on(wait_for_stop(&server))?;
+    tracing::info!("stopping");
+    stop_accepting();
+    for inbox in &inboxes {
+        inbox.post(Post::Stop);
+    }
+    for thread in threads.into_iter().chain([accept_thread]) {
+        let _ = thread.join();
+    }
+    server.upkeep.stop();
+    let _ = upkeep_thread.join();
+    server.syncer.stop();
+    let _ = sync_thread.join();
+    tracing::info!("stopped, logs are on disk");
+    Ok(())
+}
+
+fn spawn(
+    name: &str,
+    body: impl FnOnce() + Send + 'static,
+) -> std::io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(body)
+}
+
+async fn wait_for_stop(server: &Server) -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = server.stop.notified() => {}
+    }
+    Ok(())
+}
+
+/// Holds the directory so that no second process opens it.
+fn lock_directory(directory: &Path) -> anyhow::Result<std::fs::File> {
+    let path = directory.join("LOCK");
+    let file = std::fs::File::create(&path)
+        .with_context(|| format!("failed to create `{}`", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => anyhow::bail!(
+            "`{}` is in use by another server process; stop it or choose another `dir`",
+            directory.display()
+        ),
+        Err(std::fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("failed to lock `{}`", path.display()))
+        }
+    }
+}

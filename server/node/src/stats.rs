@@ -1,0 +1,26 @@
+//! Counters for INFO. Relaxed atomics: each is exact, together they are a moment's blur.
+
+use std::sync::atomic::AtomicU64;
+
+/// Counters since start.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Connections accepted.
+    pub connections: AtomicU64,
+    /// Connections refused because there were too many.
+    pub rejected: AtomicU64,
+    /// Commands run.
+    pub commands: AtomicU64,
+    /// Reads that found a key.
+    pub hits: AtomicU64,
+    /// Reads that found none.
+    pub misses: AtomicU64,
+    /// Keys removed because their end had passed.
+    pub expired: AtomicU64,
+    /// Objects evicted from memory (not data: they are on disk).
+    pub evicted: AtomicU64,
+    /// Bytes received from clients.
+    pub input_bytes: AtomicU64,
+    /// Bytes sent to clients.
+    pub output_bytes: AtomicU64,
+}
