@@ -44,7 +44,7 @@ pub(crate) fn incrbyfloat(args: &[&[u8]], draft: &mut Draft<'_>, reply: &mut Rep
     if !(value + delta).is_finite() {
         return Err(Refusal::NanOrInfinity);
     }
-    let delta = exact(delta, old.as_deref());
+    let delta = exact(args[2], delta, old.as_deref());
     let sum = draft
         .add(args[1], Kind::String, &[], delta)
         .map_err(Refusal::of_string)?;
@@ -52,15 +52,16 @@ pub(crate) fn incrbyfloat(args: &[&[u8]], draft: &mut Draft<'_>, reply: &mut Rep
     Ok(())
 }
 
-/// The increment as a whole number where it, the old value and the sum are whole: those stay exact
-/// to the last digit, as in the long doubles that Redis reckons with.
-pub(crate) fn exact(delta: f64, old: Option<&[u8]>) -> Number {
-    let whole = delta as i64;
+/// The increment `text`, read as `delta`, as a whole number where it, the old value and the sum are
+/// whole: those stay exact to the last digit, as in the long doubles that Redis reckons with.
+pub(crate) fn exact(text: &[u8], delta: f64, old: Option<&[u8]>) -> Number {
+    let is_whole = delta.fract() == 0.0 && delta.abs() < WHOLE_FLOAT_END;
+    let whole = number::parse_i64(text).or(is_whole.then_some(delta as i64));
     let old = old.map_or(Some(0), number::parse_i64);
-    let is_exact = delta.fract() == 0.0
-        && delta.abs() < WHOLE_FLOAT_END
-        && old.is_some_and(|old| old.checked_add(whole).is_some());
-    if is_exact { Number::Int(whole) } else { Number::Float(delta) }
+    match whole.zip(old) {
+        Some((whole, old)) if old.checked_add(whole).is_some() => Number::Int(whole),
+        _ => Number::Float(delta),
+    }
 }
 
 /// Writes the sum of an integer addition.

@@ -176,7 +176,7 @@ pub(crate) fn hincrbyfloat(args: &[&[u8]], draft: &mut Draft<'_>, reply: &mut Re
     if !(value.map_err(|_| Refusal::FieldNotFloat)? + delta).is_finite() {
         return Err(Refusal::NanOrInfinity);
     }
-    let delta = exact(delta, old.as_deref());
+    let delta = exact(args[3], delta, old.as_deref());
     let sum = draft
         .add(args[1], Kind::Hash, args[2], delta)
         .map_err(Refusal::of_field)?;

@@ -43,7 +43,11 @@ impl Site {
     /// An empty database.
     pub fn new() -> Self {
         let mut origins = Origins::default();
-        let own = origins.intern(Origin { server_id: 1, epoch: 1, incarnation: 42 });
+        let own = origins.intern(Origin {
+            server_id: 1,
+            epoch: 1,
+            incarnation: 42,
+        });
         Self {
             table: Table::default(),
             origins,
@@ -76,7 +80,11 @@ impl Site {
             let shown = |bytes: &[u8]| bytes.escape_ascii().to_string();
             let line: Vec<String> = args.iter().map(|arg| shown(arg)).collect();
             assert_eq!(shown(&quick_reply), shown(&reply), "replies to {line:?}");
-            assert_eq!(shown(&quick_effects), shown(&effects), "effects of {line:?}");
+            assert_eq!(
+                shown(&quick_effects),
+                shown(&effects),
+                "effects of {line:?}"
+            );
         }
         if reply.starts_with(b"-") {
             assert!(effects.is_empty(), "a refused command has effects");
@@ -101,7 +109,11 @@ impl Site {
         let mut effects = EffectWriter::default();
         let mut seed = self.seed;
         let mut random = || next_random(&mut seed);
-        let mut env = Env { now: stamp, wall_ms: self.wall_ms, random: &mut random };
+        let mut env = Env {
+            now: stamp,
+            wall_ms: self.wall_ms,
+            random: &mut random,
+        };
         let own = (self.sequence > 0).then_some(self.own);
         let mut draft = Draft::new(&self.table, &self.origins, own, stamp);
         for args in commands {
@@ -125,12 +137,28 @@ impl Site {
         let mut out = Vec::new();
         let mut effects = EffectWriter::default();
         let mut random = || 0;
-        let mut env = Env { now: stamp, wall_ms: self.wall_ms, random: &mut random };
+        let mut env = Env {
+            now: stamp,
+            wall_ms: self.wall_ms,
+            random: &mut random,
+        };
         let mut reply = Reply::new(&mut out, self.protocol);
         let origins = &self.origins;
-        let done = fast(spec, &args, object, own, origins, &mut env, &mut effects, &mut reply);
+        let done = fast(
+            spec,
+            &args,
+            object,
+            own,
+            origins,
+            &mut env,
+            &mut effects,
+            &mut reply,
+        );
         if !done {
-            assert!(effects.is_empty() && out.is_empty(), "a command left alone has written");
+            assert!(
+                effects.is_empty() && out.is_empty(),
+                "a command left alone has written"
+            );
         }
         done.then(|| (out, effects.bytes().to_vec()))
     }
@@ -140,11 +168,18 @@ impl Site {
             return;
         }
         self.sequence += 1;
-        let dot = Dot { origin: self.own, sequence: self.sequence };
+        let dot = Dot {
+            origin: self.own,
+            sequence: self.sequence,
+        };
         let mut reader = EffectReader::new(effects);
         while let Some(effect) = reader.next_effect().expect("effects that can be read") {
             let key = effect.key().expect("no command here flushes").to_vec();
-            let object = self.table.0.entry(key.clone()).or_insert_with(|| Object::new(&key));
+            let object = self
+                .table
+                .0
+                .entry(key.clone())
+                .or_insert_with(|| Object::new(&key));
             object
                 .apply(&effect, dot, stamp, Context::Everything, &self.origins)
                 .expect("effects that can be applied");
@@ -211,7 +246,10 @@ pub fn steps(file: &str) -> Vec<Step> {
             None if line == "@resp3" => Step::Resp3,
             None => {
                 let (command, reply) = line.split_once(" => ").expect("command => reply");
-                Step::Command { line: command.trim_end().to_owned(), reply: reply.to_owned() }
+                Step::Command {
+                    line: command.trim_end().to_owned(),
+                    reply: reply.to_owned(),
+                }
             }
         })
         .collect()
@@ -240,7 +278,12 @@ pub fn run_cases(file: &str) -> (usize, usize) {
             }
         }
     }
-    assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {count}:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     (count, fast_count + site.fast_count)
 }
 
