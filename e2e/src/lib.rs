@@ -1,1 +1,11 @@
 //! Stories, benchmarks and external checks.
+//!
+//! ```text
+//! process   child processes and scratch directories that never outlive the program
+//! client    a blocking client, for control commands and checks
+//! bench     Redis and Tandem side by side, and one table of ratios
+//! ```
+
+pub mod bench;
+pub mod client;
+pub mod process;

@@ -1,0 +1,157 @@
+//! The one table, as markdown.
+
+use std::fmt::Write as _;
+
+/// What the ratio should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Better {
+    /// Above 1.
+    Higher,
+    /// Below 1.
+    Lower,
+}
+
+/// One row: the same measure of both, pair by pair.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// What was measured, with its unit.
+    pub measure: String,
+    /// What the ratio should be.
+    pub better: Better,
+    /// Redis' and Tandem's figure in each round.
+    pub pairs: Vec<(f64, f64)>,
+    /// The same by redis-benchmark, where it was asked.
+    pub reference: Vec<(f64, f64)>,
+}
+
+/// All rows, in the order measured, and what could not be measured.
+#[derive(Debug, Default)]
+pub struct Table {
+    lines: Vec<String>,
+}
+
+impl Table {
+    /// Adds a row, and shows it on the error output as progress.
+    pub fn add(&mut self, row: &Row) {
+        self.push(row.line());
+    }
+
+    /// Adds a row for what could not be measured.
+    pub fn add_not_available(&mut self, measure: &str, error: &anyhow::Error) {
+        let reason = format!("{error:#}")
+            .replace(['\n', '\r'], " ")
+            .replace('|', "/");
+        self.push(format!("| {measure} | not available: {reason} | | | | | |"));
+    }
+
+    fn push(&mut self, line: String) {
+        eprintln!("{line}");
+        self.lines.push(line);
+    }
+
+    /// Gives the table.
+    pub fn markdown(&self) -> String {
+        let mut out = String::from(
+            "| measure | Redis | Tandem | Tandem / Redis | better | ratio of each pair | \
+             by redis-benchmark: Redis, Tandem, ratio |\n|---|--:|--:|--:|---|---|---|\n",
+        );
+        for line in &self.lines {
+            out.push_str(line);
+            out.push('\n');
+        }
+        out
+    }
+}
+
+impl Row {
+    fn line(&self) -> String {
+        let (redis, tandem, ratio) = medians(&self.pairs);
+        let better = match self.better {
+            Better::Higher => "higher",
+            Better::Lower => "lower",
+        };
+        let mut each = String::new();
+        for (redis, tandem) in &self.pairs {
+            let space = if each.is_empty() { "" } else { " " };
+            // Writing to a string cannot fail.
+            write!(each, "{space}{:.2}", tandem / redis).ok();
+        }
+        let reference = if self.reference.is_empty() {
+            String::new()
+        } else {
+            let (redis, tandem, ratio) = medians(&self.reference);
+            format!("{}, {}, {ratio:.2}", figure(redis), figure(tandem))
+        };
+        let measure = &self.measure;
+        let (redis, tandem) = (figure(redis), figure(tandem));
+        format!(
+            "| {measure} | {redis} | {tandem} | **{ratio:.2}** | {better} | {each} | {reference} |"
+        )
+    }
+}
+
+/// Gives the middle of each side, and the middle of the ratios pair by pair.
+fn medians(pairs: &[(f64, f64)]) -> (f64, f64, f64) {
+    (
+        median(pairs.iter().map(|pair| pair.0)),
+        median(pairs.iter().map(|pair| pair.1)),
+        median(pairs.iter().map(|pair| pair.1 / pair.0)),
+    )
+}
+
+/// Gives the middle figure, the upper one of an even number; NaN of none.
+pub fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = figures.collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Gives the figure that a share of all figures does not exceed; 0 of none.
+pub fn percentile(figures: &mut [u32], share: f64) -> f64 {
+    figures.sort_unstable();
+    let last = figures.len().saturating_sub(1);
+    let at = (figures.len() as f64 * share) as usize;
+    figures.get(at.min(last)).copied().map_or(0.0, f64::from)
+}
+
+/// Writes a figure with the digits a reader needs.
+fn figure(value: f64) -> String {
+    match value.abs() {
+        magnitude if magnitude >= 1e6 => format!("{:.2} M", value / 1e6),
+        magnitude if magnitude >= 1e4 => format!("{:.1} k", value / 1e3),
+        magnitude if magnitude >= 100.0 => format!("{value:.0}"),
+        magnitude if magnitude >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_shows_the_middle_pair() {
+        let row = Row {
+            measure: "SET".into(),
+            better: Better::Higher,
+            pairs: vec![
+                (100_000.0, 150_000.0),
+                (90_000.0, 180_000.0),
+                (1.2e6, 1.2e6),
+            ],
+            reference: vec![(5.0, 10.0)],
+        };
+        assert_eq!(
+            row.line(),
+            "| SET | 100.0 k | 180.0 k | **1.50** | higher | 1.50 2.00 1.00 | 5.00, 10.0, 2.00 |"
+        );
+    }
+
+    #[test]
+    fn percentile_is_a_figure_that_was_seen() {
+        let mut figures: Vec<u32> = (1..=100).rev().collect();
+        assert!((percentile(&mut figures, 0.5) - 51.0).abs() < 1e-9);
+        assert!((percentile(&mut figures, 0.99) - 100.0).abs() < 1e-9);
+        assert!(percentile(&mut [], 0.5).abs() < 1e-9);
+    }
+}
