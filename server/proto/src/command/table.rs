@@ -1,7 +1,7 @@
 //! The table: one row per command, with arity, flags and key positions as Redis 7 has them.
 //!
-//! Different from Redis on purpose: `SLAVEOF` and `REPLICAOF` take a third argument (`force`), `OBJECT` is
-//! one command with its key at 2 and not a family, and `WATCH` says that `MULTI` refuses it.
+//! Different from Redis on purpose: `SLAVEOF` and `REPLICAOF` take a third argument (`force`), and families
+//! such as `OBJECT`, `CONFIG` and `CLIENT` are one row each, with what holds for all their members.
 
 use super::{CommandSpec, Flags, Group};
 
@@ -196,7 +196,7 @@ commands! {
         "Runs the commands of a transaction at once.",
     Discard "discard" 1 [NOSCRIPT LOADING STALE FAST] (0, 0, 0) Transactions "2.0.0"
         "Drops the commands of a transaction.",
-    Watch "watch" -2 [NOSCRIPT LOADING STALE FAST NO_MULTI] (1, -1, 1) Transactions "2.2.0"
+    Watch "watch" -2 [NOSCRIPT LOADING STALE FAST] (1, -1, 1) Transactions "2.2.0"
         "Lets the next transaction fail if one of the keys changes before.",
     Unwatch "unwatch" 1 [NOSCRIPT LOADING STALE FAST] (0, 0, 0) Transactions "2.2.0"
         "Forgets the watched keys.",
