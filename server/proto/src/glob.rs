@@ -1,5 +1,5 @@
-//! Glob patterns as Redis has them (`KEYS`, `SCAN MATCH`, `CONFIG GET`): `*`, `?`, `[a-z]`, `[^a-z]` and
-//! `\` before a byte that stands for itself.
+//! Glob patterns as Redis has them (`KEYS`, `SCAN MATCH`, `CONFIG GET`): `*`, `?`, `[a-z]`,
+//! `[^a-z]` and `\` before a byte that stands for itself.
 //!
 //! Only the last `*` is ever tried again: what earlier ones took can stay as it is, because every
 //! other element takes exactly one byte. So a match costs at most pattern × text steps.

@@ -1,4 +1,5 @@
-//! Redis protocol, command table and status types: bytes to values and back. Pure: no runtime, no clock, no files.
+//! Redis protocol, command table and status types: bytes to values and back. Pure: no runtime, no
+//! clock, no files.
 //!
 //! ```text
 //! client bytes ─ resp ─▶ Args ─ command::lookup ─▶ CommandSpec ─ (execute) ─▶ reply ─▶ client bytes

@@ -106,7 +106,8 @@ fn hex_digit(byte: u8) -> u8 {
     }
 }
 
-/// Writes a word so that [`split`] gives it back: bare when that is possible, else in double quotes.
+/// Writes a word so that [`split`] gives it back: bare when that is possible, else in double
+/// quotes.
 #[must_use]
 pub fn quote(word: &str) -> String {
     use std::fmt::Write as _;

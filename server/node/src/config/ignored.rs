@@ -154,7 +154,7 @@ static GROUPS: &[Group] = &[
          server_cpulist bio_cpulist aof_rewrite_cpulist bgsave_cpulist sync-buffer-size",
     ),
     ignored(
-        "a resync streams from the data files and continues by version vectors; there is no backlog",
+        "a resync streams the data files and goes on by version vectors; there is no backlog",
         &[],
         "repl-diskless-sync repl-diskless-sync-delay repl-diskless-sync-max-replicas \
          repl-diskless-load repl-backlog-size repl-backlog-ttl repl-disable-tcp-nodelay \

@@ -1,7 +1,7 @@
 //! Finding a command by name: one probe of a table that the compiler has filled.
 //!
-//! A name is at most 16 bytes and so fits a `u128`; what the client sent, in lower case, is compared as
-//! one number, and a multiplication gives its slot.
+//! A name is at most 16 bytes and so fits a `u128`; what the client sent, in lower case, is
+//! compared as one number, and a multiplication gives its slot.
 
 use super::CommandSpec;
 use super::table::TABLE;

@@ -1,15 +1,16 @@
 //! The table: one row per command, with arity, flags and key positions as Redis 7 has them.
 //!
-//! Different from Redis on purpose: `SLAVEOF` and `REPLICAOF` take a third argument (`force`), and families
-//! such as `OBJECT`, `CONFIG` and `CLIENT` are one row each, with what holds for all their members.
+//! Different from Redis on purpose: `SLAVEOF` and `REPLICAOF` take a third argument (`force`), and
+//! families such as `OBJECT`, `CONFIG` and `CLIENT` are one row each, with what holds for all their
+//! members.
 
 use super::{CommandSpec, Flags, Group};
 
 /// Makes the enum of ids and the table, in one order, from rows of
 /// `Id "name" arity [FLAGS] (first key, last key, step) Group "since" "summary"`.
 macro_rules! commands {
-    ($($id:ident $name:literal $arity:literal [$($flag:ident)*] ($first:literal, $last:literal, $step:literal)
-        $group:ident $since:literal $summary:literal),* $(,)?) => {
+    ($($id:ident $name:literal $arity:literal [$($flag:ident)*]
+        ($first:literal, $last:literal, $step:literal) $group:ident $since:literal $summary:literal),* $(,)?) => {
         /// Names a command of the table.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
