@@ -1,17 +1,34 @@
-//! From a parsed command to its reply.
+//! From a parsed command to its reply: who may run what, and which room carries it out.
+//!
+//! ```text
+//! run ─ lookup, arity, auth, role ─┬─ queued by MULTI ───────────────▶ transaction
+//!                                  ├─ keys: one, several ────────────▶ data      (execute crate)
+//!                                  ├─ the whole database ────────────▶ keyspace
+//!                                  ├─ about the connection ──────────▶ connection
+//!                                  └─ about the server ──────────────▶ admin, replication
+//! ```
+
+mod admin;
+mod connection;
+pub use connection::REDIS_VERSION;
+mod data;
+mod keyspace;
+mod replication;
+mod transaction;
+
+pub use data::settle;
 
 use crate::io::Turn;
 use crate::server::{Job, Server};
-use crate::session::Session;
+use crate::session::{Replies, Session};
 use smallvec::SmallVec;
 use std::sync::Arc;
-use tandem_merge::draft::direct;
-use tandem_merge::stamp::stamp_of_ms;
-use tandem_merge::{Kind, NEVER, Number, Objects};
-use tandem_proto::command::{CommandId, lookup};
-use tandem_proto::number::parse_i64;
+use std::time::Instant;
+use tandem_proto::command::{CommandId, CommandSpec, Flags, lookup, refuse_arity, refuse_unknown};
 use tandem_proto::reply::Reply;
 use tandem_proto::resp::ArgsView;
+use tandem_store::StoreError;
+use tandem_store::log::LogError;
 
 /// What the connection does next.
 pub enum Flow {
@@ -25,11 +42,18 @@ pub enum Flow {
 
 impl std::fmt::Debug for Flow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Flow")
+        f.write_str(match self {
+            Self::Next => "Next",
+            Self::Close => "Close",
+            Self::Elsewhere(_) => "Elsewhere",
+        })
     }
 }
 
-/// Runs one command.
+/// A command's arguments; the first is its name.
+type Words<'a> = SmallVec<[&'a [u8]; 8]>;
+
+/// Runs one command and writes its reply.
 pub fn run(
     server: &Arc<Server>,
     session: &mut Session,
@@ -37,84 +61,138 @@ pub fn run(
     output: &mut Vec<u8>,
     turn: &mut Turn,
 ) -> Flow {
+    let before = output.len();
+    let silent = session.replies;
     let mut reply = Reply::new(output, session.protocol);
-    let Some(spec) = lookup(args.get(0)) else {
-        reply.error("ERR unknown command");
-        return Flow::Next;
-    };
-    let args: SmallVec<[&[u8]; 8]> = args.iter().collect();
-    if let Err(error) = one(server, session, spec.id, &args, &mut reply, turn) {
-        reply.error_display(format_args!("ERR {error}"));
+    let args: Words<'_> = args.iter().collect();
+    turn.commands += 1;
+    let flow = route(server, session, &args, &mut reply, turn);
+    if silent != Replies::On && !matches!(flow, Flow::Elsewhere(_)) {
+        output.truncate(before);
+        if silent == Replies::SkipNext && session.replies == Replies::SkipNext {
+            session.replies = Replies::On;
+        }
     }
-    Flow::Next
+    let now = Instant::now();
+    let took = now.duration_since(turn.clock);
+    turn.clock = now;
+    if took >= turn.slow {
+        server.slowlog.note(took, &args, session);
+    }
+    flow
 }
 
-fn one(
+#[inline]
+fn route(
     server: &Arc<Server>,
     session: &mut Session,
-    id: CommandId,
     args: &[&[u8]],
     reply: &mut Reply<'_>,
     turn: &mut Turn,
-) -> Result<(), tandem_store::StoreError> {
-    let number = session.database;
-    if id == CommandId::Ping {
-        reply.simple("PONG");
-        return Ok(());
-    }
-    let Some(database) = server.instance.store.database(number)? else { return Ok(()) };
-    let Some(key) = args.get(1) else {
-        reply.array(0);
-        return Ok(());
+) -> Flow {
+    let Some(spec) = lookup(args[0]) else {
+        break_transaction(session);
+        refuse_unknown(args.iter().copied(), reply);
+        return Flow::Next;
     };
-    let mut locked = database.lock_one(key, stamp_of_ms(turn.wall_ms))?;
-    let now = locked.now();
-    let origins = locked.origins();
-    let object = locked.object(key);
-    turn.effects.clear();
-    let out = &mut turn.effects;
-    match id {
-        CommandId::Get => {
-            match object.and_then(|o| o.string(now, &origins)) {
-                Some(value) => reply.bulk(&value),
-                None => reply.null(),
-            }
-            return Ok(());
-        }
-        CommandId::HGet => {
-            match object.and_then(|o| o.element(Kind::Hash, args[2], now, &origins)) {
-                Some(value) => reply.bulk(&value),
-                None => reply.null(),
-            }
-            return Ok(());
-        }
-        CommandId::Set => {
-            direct::set_string(object, key, args[2], NEVER, &origins, out);
-            reply.ok();
-        }
-        CommandId::Incr | CommandId::IncrBy => {
-            let own = locked.own();
-            let by = args.get(2).and_then(|a| parse_i64(a)).unwrap_or(1);
-            match direct::add(object, key, Kind::String, b"", Number::Int(by), own, now, &origins, out) {
-                Ok(Number::Int(value)) => reply.integer(value),
-                Ok(Number::Float(value)) => reply.bulk_float(value),
-                Err(error) => reply.error_display(format_args!("ERR {error}")),
-            }
-        }
-        CommandId::HSet => {
-            let had = object.and_then(|o| o.element(Kind::Hash, args[2], now, &origins)).is_some();
-            direct::put_field(object, key, Kind::Hash, args[2], args[3], now, &origins, out);
-            reply.integer(i64::from(!had));
-        }
-        CommandId::Del => {
-            let had = direct::delete(object, key, now, &origins, out);
-            reply.integer(i64::from(had));
-        }
-        _ => reply.error("ERR not in the spike"),
+    session.touch(spec.name);
+    if !spec.accepts(args.len()) {
+        break_transaction(session);
+        refuse_arity(spec, reply);
+        return Flow::Next;
     }
-    if let Some(receipt) = locked.commit(&turn.effects)? {
-        drop(locked);
-        turn.wrote(number, &receipt);
+    if !session.authenticated && !spec.flags.contains(Flags::NO_AUTH) {
+        reply.error("NOAUTH Authentication required.");
+        return Flow::Next;
     }
-    Ok(())
+    if spec.is_write()
+        && let Err(refusal) = server.accepts_writes()
+    {
+        break_transaction(session);
+        reply.error(&refusal);
+        return Flow::Next;
+    }
+    if session.transaction.is_some() && !transaction::is_immediate(spec.id) {
+        transaction::queue(session, spec, args, reply);
+        return Flow::Next;
+    }
+    carry_out(server, session, spec, args, reply, turn)
+}
+
+fn break_transaction(session: &mut Session) {
+    if let Some(transaction) = &mut session.transaction {
+        transaction.broken = true;
+    }
+}
+
+/// Carries a command out in its room.
+#[inline]
+fn carry_out(
+    server: &Arc<Server>,
+    session: &mut Session,
+    spec: &'static CommandSpec,
+    args: &[&[u8]],
+    reply: &mut Reply<'_>,
+    turn: &mut Turn,
+) -> Flow {
+    let start = reply.written().len();
+    let done = if spec.first_key > 0 && tandem_execute::is_data_command(spec.id) {
+        data::run(server, session, spec, args, reply, turn).map(|()| Flow::Next)
+    } else {
+        elsewhere(server, session, spec, args, reply, turn)
+    };
+    done.unwrap_or_else(|error| {
+        reply.rewind(start);
+        refuse(&error, reply);
+        Flow::Next
+    })
+}
+
+fn elsewhere(
+    server: &Arc<Server>,
+    session: &mut Session,
+    spec: &'static CommandSpec,
+    args: &[&[u8]],
+    reply: &mut Reply<'_>,
+    turn: &mut Turn,
+) -> Result<Flow, StoreError> {
+    use CommandId as Id;
+    match spec.id {
+        Id::Scan | Id::Keys | Id::RandomKey | Id::DbSize | Id::FlushDb | Id::FlushAll => {
+            keyspace::run(server, session, spec.id, args, reply, turn).map(|()| Flow::Next)
+        }
+        Id::Multi | Id::Exec | Id::Discard | Id::Watch | Id::Unwatch => {
+            transaction::run(server, session, spec.id, args, reply, turn).map(|()| Flow::Next)
+        }
+        Id::Ping | Id::Echo | Id::Hello | Id::Auth | Id::Select | Id::Client | Id::Quit
+        | Id::Reset => Ok(connection::run(server, session, spec.id, args, reply)),
+        Id::SlaveOf | Id::ReplicaOf | Id::Tandem | Id::Wait | Id::WaitAof | Id::Role
+        | Id::Failover => replication::run(server, session, spec.id, args, reply, turn),
+        _ => admin::run(server, session, spec.id, args, reply, turn),
+    }
+}
+
+/// Writes what a client is told when the store fails.
+fn refuse(error: &StoreError, reply: &mut Reply<'_>) {
+    match error {
+        StoreError::Log(LogError::Full) => reply.error(
+            "MISCONF no space left on the log's device: writes are refused until there is space again",
+        ),
+        StoreError::Log(LogError::Poisoned) => reply.error(
+            "MISCONF the log failed to persist: writes are refused until this server is restarted",
+        ),
+        StoreError::NotWriter => {
+            reply.error("READONLY You can't write against a read only replica.");
+        }
+        error => {
+            tracing::error!(error = error as &dyn std::error::Error, "command failed");
+            let mut text = format!("ERR {error}");
+            let mut cause = std::error::Error::source(error);
+            while let Some(inner) = cause {
+                text = format!("{text}: {inner}");
+                cause = inner.source();
+            }
+            reply.error(&text);
+        }
+    }
 }

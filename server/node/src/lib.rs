@@ -4,11 +4,13 @@ pub mod boot;
 pub mod clients;
 pub mod config;
 pub mod dispatch;
+pub mod info;
 pub mod instance;
 pub mod io;
 pub mod meta;
 pub mod server;
 pub mod session;
+pub mod slowlog;
 pub mod stats;
 pub mod tasks;
 

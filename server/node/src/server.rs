@@ -3,7 +3,9 @@
 use crate::clients::Clients;
 use crate::config::{AppendFsync, BindAddress, Config};
 use crate::instance::{Instance, wall_ms};
+use crate::meta::{Peer, StoredRole, Target};
 use crate::io::{Acceptor, Durability, Inbox, Post, Ticket, Worker, mailbox};
+use crate::slowlog::Slowlog;
 use crate::stats::Stats;
 use crate::tasks::{Syncer, Upkeep};
 use anyhow::Context as _;
@@ -12,7 +14,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tandem_store::disk::{Disk, RealDisk};
 use tandem_store::tree::Engine;
@@ -34,6 +36,10 @@ pub struct Server {
     pub syncer: Syncer,
     /// The upkeep thread.
     pub upkeep: Upkeep,
+    /// Commands that took long.
+    pub slowlog: Slowlog,
+    /// Whether expired keys are swept (DEBUG SET-ACTIVE-EXPIRE).
+    pub sweeping: AtomicBool,
     runtime: tokio::runtime::Handle,
     inboxes: Vec<Arc<Inbox>>,
     tuning: Tuning,
@@ -50,6 +56,7 @@ struct Tuning {
     output_limit: AtomicUsize,
     bulk_bytes_max: AtomicUsize,
     idle_timeout_s: AtomicU64,
+    slow_us: AtomicI64,
 }
 
 impl Server {
@@ -93,6 +100,56 @@ impl Server {
         Duration::from_secs(self.tuning.idle_timeout_s.load(Ordering::Relaxed))
     }
 
+    /// From which duration a command is slow; the longest there is when none is.
+    pub fn slow_limit(&self) -> Duration {
+        match u64::try_from(self.tuning.slow_us.load(Ordering::Relaxed)) {
+            Ok(micros) => Duration::from_micros(micros),
+            Err(_) => Duration::MAX,
+        }
+    }
+
+    /// Whether a client's write is accepted now; else what the client is told.
+    pub fn accepts_writes(&self) -> Result<(), String> {
+        if self.instance.is_writable() {
+            return Ok(());
+        }
+        Err(match self.instance.meta().role {
+            StoredRole::Replica => "READONLY You can't write against a read only replica.".to_owned(),
+            _ => "READONLY this instance waits for its role; write to the primary, or promote it with SLAVEOF NO ONE".to_owned(),
+        })
+    }
+
+    /// Puts changed settings in force.
+    pub fn reconfigured(&self, effect: &crate::config::Effect) {
+        self.retune();
+        if effect.has("double-master-") {
+            let peer = self.instance.config.read().double_master();
+            let peer = peer.map(|peer| Peer {
+                target: Target { host: peer.address.host, port: peer.address.port },
+                server_id: peer.server_id,
+            });
+            if let Err(error) = self.instance.set_peer(peer) {
+                tracing::error!(error = &error as &dyn std::error::Error, "peer not persisted");
+            }
+        }
+    }
+
+    /// CONFIG REWRITE.
+    pub fn rewrite_config(&self) -> std::io::Result<()> {
+        let (path, text) = {
+            let config = self.instance.config.read();
+            let Some(path) = config.file.clone() else {
+                return Err(std::io::Error::other(
+                    "the server is running without a config file; start it with --config FILE",
+                ));
+            };
+            let present = RealDisk.read(&path)?.unwrap_or_default();
+            let text = config.rewrite(&String::from_utf8_lossy(&present));
+            (path, text)
+        };
+        RealDisk.replace(&path, text.as_bytes())
+    }
+
     /// Takes over what the configuration says now.
     pub fn retune(&self) {
         let config = self.instance.config.read();
@@ -100,6 +157,10 @@ impl Server {
         tuning.always.store(config.appendfsync == AppendFsync::Always, Ordering::Relaxed);
         tuning.never.store(config.appendfsync == AppendFsync::No, Ordering::Relaxed);
         tuning.password.store(config.requirepass.is_some(), Ordering::Relaxed);
+        tuning.slow_us.store(config.slowlog_log_slower_than, Ordering::Relaxed);
+        self.slowlog.set_max(config.slowlog_max_len as usize);
+        let output = config.client_output_buffer_limit.normal.hard_bytes;
+        tuning.output_limit.store(output as usize, Ordering::Relaxed);
         tuning.clients_max.store(config.maxclients as usize, Ordering::Relaxed);
         tuning.bulk_bytes_max.store(config.proto_max_bulk_len as usize, Ordering::Relaxed);
         tuning.idle_timeout_s.store(config.timeout.map_or(0, |timeout| timeout.as_secs()), Ordering::Relaxed);
@@ -211,6 +272,14 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
     serve(&runtime, instance)
 }
 
+/// I/O threads: as configured, or one for each two cores, at most four.
+fn io_threads(config: &Config) -> usize {
+    match config.io_threads {
+        0 => std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2).min(4)),
+        count => count,
+    }
+}
+
 fn addresses(config: &Config) -> Vec<(SocketAddr, bool)> {
     let socket = |bind: &BindAddress| SocketAddr::new(bind.ip, config.port);
     config.bind.iter().map(|bind| (socket(bind), bind.is_optional)).collect()
@@ -219,7 +288,7 @@ fn addresses(config: &Config) -> Vec<(SocketAddr, bool)> {
 fn serve(runtime: &tokio::runtime::Runtime, instance: Arc<Instance>) -> anyhow::Result<()> {
     let (threads, binds, backlog) = {
         let config = instance.config.read();
-        (config.io_threads.max(1) as usize, addresses(&config), config.tcp_backlog as i32)
+        (io_threads(&config), addresses(&config), config.tcp_backlog as i32)
     };
     let mailboxes = (0..threads).map(|_| mailbox()).collect::<std::io::Result<Vec<_>>>()?;
     let inboxes: Vec<_> = mailboxes.iter().map(|(_, inbox)| Arc::clone(inbox)).collect();
@@ -229,6 +298,8 @@ fn serve(runtime: &tokio::runtime::Runtime, instance: Arc<Instance>) -> anyhow::
         stats: Stats::default(),
         syncer: Syncer::default(),
         upkeep: Upkeep::default(),
+        slowlog: Slowlog::default(),
+        sweeping: AtomicBool::new(true),
         runtime: runtime.handle().clone(),
         inboxes: inboxes.clone(),
         tuning: Tuning::default(),

@@ -1,6 +1,6 @@
 //! Counters for INFO. Relaxed atomics: each is exact, together they are a moment's blur.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counters since start.
 #[derive(Debug, Default)]
@@ -23,4 +23,23 @@ pub struct Stats {
     pub input_bytes: AtomicU64,
     /// Bytes sent to clients.
     pub output_bytes: AtomicU64,
+}
+
+impl Stats {
+    /// CONFIG RESETSTAT.
+    pub fn reset(&self) {
+        for counter in [
+            &self.connections,
+            &self.rejected,
+            &self.commands,
+            &self.hits,
+            &self.misses,
+            &self.expired,
+            &self.evicted,
+            &self.input_bytes,
+            &self.output_bytes,
+        ] {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
 }

@@ -32,6 +32,11 @@ impl<'a> Reply<'a> {
         Self { out, protocol }
     }
 
+    /// Writes in another protocol from here on: HELLO answers in the one it has chosen.
+    pub fn set_protocol(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+    }
+
     /// Gives the protocol it writes.
     #[inline]
     pub fn protocol(&self) -> Protocol {

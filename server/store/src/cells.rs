@@ -60,6 +60,11 @@ impl Guards<'_> {
     }
 
     /// All locked shards.
+    pub fn shards(&self) -> impl Iterator<Item = &Shard> {
+        self.list.iter().map(|(_, guard)| &**guard)
+    }
+
+    /// All locked shards, for changing them.
     pub fn shards_mut(&mut self) -> impl Iterator<Item = &mut Shard> {
         self.list.iter_mut().map(|(_, guard)| &mut **guard)
     }

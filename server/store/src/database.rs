@@ -6,6 +6,7 @@
 
 mod apply;
 mod checkpoint;
+mod keyspace;
 mod open;
 mod purge;
 
@@ -22,7 +23,7 @@ use crate::tree::{Engine, Tree};
 use parking_lot::{Mutex, MutexGuard};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use tandem_merge::record::encode_plain;
 use tandem_merge::{
     Clock, Context, Dot, EffectWriter, History, Object, Objects, Origin, OriginIndex, Origins,
@@ -89,6 +90,8 @@ pub struct Receipt {
     pub dot: Dot,
     /// Lsn behind it: the reply waits until the log is whole up to here.
     pub lsn: u64,
+    /// Its stamp.
+    pub stamp: Stamp,
 }
 
 /// One database of an instance.
@@ -111,6 +114,8 @@ pub struct Database {
     replay_from: AtomicU64,
     next_tree: Arc<AtomicU64>,
     sharing: Mutex<()>,
+    /// Number of the own origin, for drafting; `u32::MAX` when not a writer. The commit checks it.
+    own: AtomicU32,
 }
 
 impl std::fmt::Debug for Database {
@@ -149,11 +154,14 @@ impl Database {
         let mut commit = self.commit.lock();
         commit.own_sequence = commit.history.vv.high(index);
         commit.own = Some(index);
+        self.own.store(index.0, Ordering::Release);
     }
 
     /// Ends the writer's life: local writes are refused from here on.
     pub fn end_life(&self) {
-        self.commit.lock().own = None;
+        let mut commit = self.commit.lock();
+        commit.own = None;
+        self.own.store(u32::MAX, Ordering::Release);
     }
 
     /// Makes the origin table known to every shard; must precede the first dot of a new origin.
@@ -163,12 +171,19 @@ impl Database {
         self.cells.set_origins(&origins);
     }
 
+    /// The own origin, while this instance is a writer.
+    #[inline]
+    pub fn own(&self) -> Option<OriginIndex> {
+        let index = self.own.load(Ordering::Acquire);
+        (index != u32::MAX).then_some(OriginIndex(index))
+    }
+
     /// Locks one key for a command.
     #[inline]
     pub fn lock_one<'d>(&'d self, key: &[u8], wall: Stamp) -> Result<Locked<'d>, StoreError> {
         let hash = hash_key(key);
         let guards = self.cells.lock_one(hash, key)?;
-        Ok(Locked { database: self, guards, now: self.now(wall), wall })
+        Ok(Locked { database: self, guards, own: self.own(), now: self.now(wall), wall })
     }
 
     /// Locks several keys for a command or transaction.
@@ -178,13 +193,13 @@ impl Database {
         wall: Stamp,
     ) -> Result<Locked<'d>, StoreError> {
         let guards = self.cells.lock_keys(keys)?;
-        Ok(Locked { database: self, guards, now: self.now(wall), wall })
+        Ok(Locked { database: self, guards, own: self.own(), now: self.now(wall), wall })
     }
 
     /// Locks the whole database; keys are then loaded by [`Locked::load`].
     pub fn lock_all(&self, wall: Stamp) -> Locked<'_> {
         let guards = self.cells.lock_all();
-        Locked { database: self, guards, now: self.now(wall), wall }
+        Locked { database: self, guards, own: self.own(), now: self.now(wall), wall }
     }
 
     /// Gives the log up to this lsn to the kernel; the reply to a write waits for it.
@@ -215,13 +230,14 @@ impl Database {
         settled: bool,
         closes: Vec<Origin>,
     ) -> Result<Receipt, StoreError> {
-        self.append_own(&[], wall, settled, closes)
+        self.append_own(self.own(), &[], wall, settled, closes)
     }
 
     /// Appends a local record. The caller holds the locks of all shards it touches.
     #[inline]
     fn append_own(
         &self,
+        drafted_by: Option<OriginIndex>,
         effects: &[u8],
         wall: Stamp,
         settled: bool,
@@ -230,7 +246,7 @@ impl Database {
         self.log.check()?;
         let mut guard = self.commit.lock();
         let commit = &mut *guard;
-        let own = commit.own.ok_or(StoreError::NotWriter)?;
+        let own = commit.own.filter(|_| commit.own == drafted_by).ok_or(StoreError::NotWriter)?;
         let stamp = commit.clock.tick(wall);
         let sequence = commit.own_sequence + 1;
         let (gains, whole) = commit.history.own_gains(own);
@@ -248,15 +264,18 @@ impl Database {
         commit.history.note_own(own, sequence, stamp, settled, &closes);
         commit.own_sequence = sequence;
         self.clock_floor.store(stamp, Ordering::Relaxed);
-        Ok(Receipt { dot: Dot { origin: own, sequence }, lsn })
+        Ok(Receipt { dot: Dot { origin: own, sequence }, lsn, stamp })
     }
 }
+
+static EMPTY_ORIGINS: std::sync::LazyLock<Origins> = std::sync::LazyLock::new(Origins::default);
 
 /// Keys locked for one command or transaction.
 #[derive(Debug)]
 pub struct Locked<'d> {
     database: &'d Database,
     guards: Guards<'d>,
+    own: Option<OriginIndex>,
     now: Stamp,
     wall: Stamp,
 }
@@ -270,10 +289,21 @@ impl Objects for Locked<'_> {
 }
 
 impl Locked<'_> {
+    /// Number of the database.
+    pub fn number(&self) -> u32 {
+        self.database.number
+    }
+
     /// The time that this command sees.
     #[inline]
     pub fn now(&self) -> Stamp {
         self.now
+    }
+
+    /// The same without counting a reference.
+    #[inline]
+    pub fn origins_ref(&self) -> &Origins {
+        self.guards.origins().map_or(&EMPTY_ORIGINS, |origins| origins)
     }
 
     /// The origin table as of now.
@@ -284,7 +314,7 @@ impl Locked<'_> {
 
     /// Own origin, while this instance is a writer.
     pub fn own(&self) -> Option<OriginIndex> {
-        self.database.commit.lock().own
+        self.own
     }
 
     /// Loads a key whose shard is locked.
@@ -299,13 +329,12 @@ impl Locked<'_> {
             return Ok(None);
         }
         let database = self.database;
-        let receipt = database.append_own(effects.bytes(), self.wall, false, Vec::new())?;
-        let stamp = database.clock_floor.load(Ordering::Relaxed);
+        let receipt = database.append_own(self.own, effects.bytes(), self.wall, false, Vec::new())?;
         let old = database.cells.apply(
             &mut self.guards,
             effects.bytes(),
             receipt.dot,
-            stamp,
+            receipt.stamp,
             Context::Everything,
             &mut || database.fresh_tree(),
         )?;

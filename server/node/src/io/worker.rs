@@ -25,18 +25,59 @@ pub enum Durability {
     Durable,
 }
 
+/// Random bits for commands that draw: xorshift64*, seeded by the system. Not for secrets.
+#[derive(Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// The next 64 bits.
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+}
+
 /// What one turn has touched: databases whose log must be written before replies leave.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Turn {
     touched: Vec<(u32, u64)>,
     /// Unix milliseconds, read once a turn.
     pub wall_ms: u64,
     /// Reused for each command's effects.
     pub effects: EffectWriter,
+    /// Commands run since the counts were last settled.
+    pub commands: u64,
+    /// Reads that found a key, since then.
+    pub hits: u64,
+    /// Reads that found none, since then.
+    pub misses: u64,
+    /// When the last command ended.
+    pub clock: Instant,
+    /// What counts as slow; `Duration::MAX` for nothing.
+    pub slow: Duration,
+    /// For commands that draw.
+    pub random: Random,
     last: Option<(u32, u64)>,
 }
 
 impl Turn {
+    fn new() -> Self {
+        Self {
+            touched: Vec::new(),
+            wall_ms: 0,
+            effects: EffectWriter::default(),
+            commands: 0,
+            hits: 0,
+            misses: 0,
+            clock: Instant::now(),
+            slow: Duration::MAX,
+            random: Random(crate::instance::random_u64() | 1),
+            last: None,
+        }
+    }
+
     /// Notes a write.
     #[inline]
     pub fn wrote(&mut self, database: u32, receipt: &Receipt) {
@@ -92,7 +133,7 @@ impl Worker {
             again: Vec::new(),
             sending: Vec::new(),
             parked: Vec::new(),
-            turn: Turn::default(),
+            turn: Turn::new(),
             limits: Limits::default(),
             housekept: Instant::now(),
         }
@@ -112,6 +153,8 @@ impl Worker {
                 Ok(()) => {}
             }
             self.turn.wall_ms = self.server.wall_ms();
+            self.turn.clock = Instant::now();
+            self.turn.slow = self.server.slow_limit();
             let mut stop = false;
             for event in &events {
                 if event.token() == INBOX {
@@ -196,6 +239,7 @@ impl Worker {
             return;
         }
         self.turn.last = None;
+        connection.session.touch_at(self.turn.clock);
         while connection.may_run() && connection.worth_parsing() {
             if !run_one(connection, &self.server, &self.inbox, slot, &mut self.turn, &mut self.limits)
             {
@@ -234,6 +278,7 @@ impl Worker {
         if wrote {
             self.server.log_grew();
         }
+        dispatch::settle(&self.server, &mut self.turn);
         self.unpark();
         for slot in std::mem::take(&mut self.sending) {
             self.send(slot);

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use tandem_merge::history::{Admission, Refused};
 use tandem_merge::{
     Clock, Context, Dot, History, OriginIndex, Origins, RecordHeader, VersionVector,
@@ -194,6 +194,7 @@ impl Database {
             replay_from: AtomicU64::new(manifest.replay_from),
             next_tree,
             sharing: Mutex::new(()),
+            own: AtomicU32::new(u32::MAX),
         };
         Ok((Arc::new(database), report))
     }

@@ -1,0 +1,102 @@
+//! Handover: pulling what other instances of the own group alone hold, once, up to a deadline.
+
+use super::dial::{Dial, Wanted};
+use super::receive;
+use super::shared::Shared;
+use crate::instance::random_u64;
+use crate::meta::Target;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tandem_proto::status::{LinkKind, LinkState};
+use tandem_replicate::Backoff;
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// What a collection brought.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Collected {
+    /// Records that were not held here before.
+    pub records: u64,
+    /// Instances whose whole holdings are held here now.
+    pub complete: Vec<Target>,
+    /// The others, with the reason.
+    pub failed: Vec<(Target, String)>,
+}
+
+/// Longest time for what is pulled without anybody waiting for it.
+const BACKGROUND_SILENCE: Duration = Duration::from_secs(30);
+
+/// Pulls from one target until all that it held at contact is held here.
+async fn pull(shared: &Arc<Shared>, target: Target, deadline: Instant) -> (u64, Result<(), String>) {
+    let dial = Dial::new(Wanted {
+        kind: LinkKind::Handover,
+        target,
+        expected: None,
+        incarnation: 0,
+    });
+    let mut backoff = Backoff::default();
+    let tries = async {
+        loop {
+            let ended = receive::run(shared, &dial).await;
+            if ended.state == LinkState::Streaming {
+                return Ok(());
+            }
+            dial.show(ended.state, &ended.reason);
+            if matches!(ended.state, LinkState::Refused | LinkState::LostPlace) {
+                return Err(ended.reason);
+            }
+            sleep(Duration::from_millis(backoff.next_ms(random_u64()))).await;
+        }
+    };
+    let outcome = timeout_at(deadline, tries).await.unwrap_or_else(|_| {
+        let last = dial.status().reason;
+        Err(if last.is_empty() { "not complete at the deadline".to_owned() } else { last })
+    });
+    (dial.applied.load(Ordering::Relaxed), outcome)
+}
+
+/// Pulls from all targets at once; whoever is not complete at the deadline is named.
+pub(super) async fn collect(
+    shared: &Arc<Shared>,
+    targets: Vec<Target>,
+    deadline: Instant,
+) -> Collected {
+    let tasks: Vec<_> = targets
+        .into_iter()
+        .map(|target| {
+            let (shared, there) = (Arc::clone(shared), target.clone());
+            let pulled = shared
+                .runtime
+                .clone()
+                .spawn(async move { pull(&shared, there, deadline).await });
+            (target, pulled)
+        })
+        .collect();
+    let mut collected = Collected::default();
+    for (target, pulled) in tasks {
+        match pulled.await {
+            Ok((records, outcome)) => {
+                collected.records += records;
+                match outcome {
+                    Ok(()) => collected.complete.push(target),
+                    Err(reason) => collected.failed.push((target, reason)),
+                }
+            }
+            Err(_) => collected.failed.push((target, "the task failed".to_owned())),
+        }
+    }
+    collected
+}
+
+/// Pulls from one target without anybody waiting for it.
+pub(super) fn in_background(shared: &Arc<Shared>, target: Target) {
+    let task = Arc::clone(shared);
+    shared.runtime.spawn(async move {
+        let deadline = Instant::now() + BACKGROUND_SILENCE;
+        let (records, outcome) = pull(&task, target.clone(), deadline).await;
+        match outcome {
+            Ok(()) => tracing::info!(%target, records, "handed over"),
+            Err(reason) => tracing::warn!(%target, records, reason, "not handed over"),
+        }
+    });
+}

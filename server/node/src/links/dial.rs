@@ -1,0 +1,230 @@
+//! The receiver's side: whom to dial, and dialling again and again.
+
+use super::receive::{self, Ended};
+use super::shared::Shared;
+use crate::instance::{random_u64, wall_ms};
+use crate::meta::{StoredRole, Target};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tandem_proto::status::{LinkKind, LinkState, LinkStatus};
+use tandem_replicate::{Backoff, FullMode};
+use tokio::sync::Notify;
+
+/// What makes a link another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) kind: LinkKind,
+    pub(super) target: Target,
+    /// Server id that must be found there.
+    pub(super) expected: Option<u32>,
+    /// The life that is written here: a new one makes itself known.
+    pub(super) incarnation: u64,
+}
+
+/// One link that this instance dials.
+pub(super) struct Dial {
+    pub(super) wanted: Wanted,
+    /// A full resync that was asked for.
+    pub(super) wish: Mutex<Option<FullMode>>,
+    /// Whether a human told this.
+    pub(super) by_hand: AtomicBool,
+    pub(super) kick: Notify,
+    shown: Mutex<Shown>,
+    pub(super) full_resyncs: AtomicU64,
+    pub(super) partial_resyncs: AtomicU64,
+    /// Unix milliseconds of the last word of the source; 0: none.
+    pub(super) heard_ms: AtomicU64,
+    pub(super) lag_records: AtomicU64,
+    /// Records applied by it since start.
+    pub(super) applied: AtomicU64,
+    task: Mutex<Option<tokio::task::AbortHandle>>,
+}
+
+impl std::fmt::Debug for Dial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dial").field("wanted", &self.wanted).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Dial {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+#[derive(Debug)]
+struct Shown {
+    state: LinkState,
+    reason: String,
+    server_id: u32,
+    instance_id: String,
+}
+
+impl Dial {
+    pub(super) fn new(wanted: Wanted) -> Arc<Self> {
+        Arc::new(Self {
+            wanted,
+            wish: Mutex::new(None),
+            by_hand: AtomicBool::new(false),
+            kick: Notify::new(),
+            shown: Mutex::new(Shown {
+                state: LinkState::Connecting,
+                reason: String::new(),
+                server_id: 0,
+                instance_id: String::new(),
+            }),
+            full_resyncs: AtomicU64::new(0),
+            partial_resyncs: AtomicU64::new(0),
+            heard_ms: AtomicU64::new(0),
+            lag_records: AtomicU64::new(0),
+            applied: AtomicU64::new(0),
+            task: Mutex::new(None),
+        })
+    }
+
+    /// Shows a state; an empty reason takes the last one away.
+    pub(super) fn show(&self, state: LinkState, reason: &str) {
+        let mut shown = self.shown.lock();
+        shown.state = state;
+        if shown.reason != reason {
+            reason.clone_into(&mut shown.reason);
+        }
+    }
+
+    /// Logs the end of a link, unless it ended the same way before.
+    fn tell(&self, state: LinkState, reason: &str) {
+        let shown = self.shown.lock();
+        if shown.state != state || shown.reason != reason {
+            tracing::info!(
+                kind = ?self.wanted.kind,
+                target = %self.wanted.target,
+                ?state,
+                reason,
+                "link ended, dialling again"
+            );
+        }
+    }
+
+    /// Notes who answered.
+    pub(super) fn met(&self, server_id: u32, instance_id: &str) {
+        let mut shown = self.shown.lock();
+        shown.server_id = server_id;
+        instance_id.clone_into(&mut shown.instance_id);
+    }
+
+    /// The state shown.
+    pub(super) fn state(&self) -> LinkState {
+        self.shown.lock().state
+    }
+
+    /// Notes a sign of life of the source.
+    pub(super) fn heard(&self) {
+        self.heard_ms.store(wall_ms(), Ordering::Relaxed);
+    }
+
+    /// Ends the link.
+    pub(super) fn stop(&self) {
+        if let Some(task) = self.task.lock().take() {
+            task.abort();
+        }
+    }
+
+    pub(super) fn status(&self) -> LinkStatus {
+        let shown = self.shown.lock();
+        let heard = self.heard_ms.load(Ordering::Relaxed);
+        LinkStatus {
+            kind: self.wanted.kind,
+            host: self.wanted.target.host.clone(),
+            port: self.wanted.target.port,
+            server_id: shown.server_id,
+            instance_id: shown.instance_id.clone(),
+            state: shown.state,
+            reason: shown.reason.clone(),
+            last_contact_ms: (heard > 0).then(|| super::shared::since(heard)),
+            lag_records: self.lag_records.load(Ordering::Relaxed),
+            full_resyncs: self.full_resyncs.load(Ordering::Relaxed),
+            partial_resyncs: self.partial_resyncs.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Whom the instance has to dial now.
+fn wanted(shared: &Shared) -> Vec<Wanted> {
+    let meta = shared.instance.meta();
+    let incarnation = if shared.instance.is_writable() { meta.incarnation } else { 0 };
+    match meta.role {
+        StoredRole::Replica => meta.follow.map(|target| Wanted {
+            kind: LinkKind::Replica,
+            target,
+            expected: None,
+            incarnation: 0,
+        }),
+        StoredRole::Writer => meta.peer.map(|peer| Wanted {
+            kind: LinkKind::Peer,
+            target: peer.target,
+            expected: (peer.server_id != 0).then_some(peer.server_id),
+            incarnation,
+        }),
+        StoredRole::Waiting => None,
+    }
+    .into_iter()
+    .collect()
+}
+
+/// Keeps the links as the instance's role wants them.
+pub(super) async fn supervise(shared: Arc<Shared>) {
+    loop {
+        let generation = shared.instance.generation();
+        adjust(&shared);
+        shared.instance.changed(generation).await;
+    }
+}
+
+/// Starts and ends links; returns those wanted now.
+pub(super) fn adjust(shared: &Arc<Shared>) -> Vec<Arc<Dial>> {
+    let wanted = wanted(shared);
+    let mut dials = shared.dials.lock();
+    dials.retain(|dial| {
+        let keep = wanted.contains(&dial.wanted);
+        if !keep {
+            dial.stop();
+        }
+        keep
+    });
+    for one in wanted {
+        if !dials.iter().any(|dial| dial.wanted == one) {
+            let dial = Dial::new(one);
+            let task = shared.runtime.spawn(keep_dialling(Arc::clone(shared), Arc::clone(&dial)));
+            *dial.task.lock() = Some(task.abort_handle());
+            dials.push(dial);
+        }
+    }
+    dials.clone()
+}
+
+/// Wait before a link that was refused is tried again, when nobody asks for it before.
+const REFUSED_WAIT: Duration = Duration::from_secs(2);
+
+async fn keep_dialling(shared: Arc<Shared>, dial: Arc<Dial>) {
+    let mut backoff = Backoff::default();
+    loop {
+        let Ended { state, reason, worked } = receive::run(&shared, &dial).await;
+        if worked {
+            backoff.reset();
+        }
+        dial.tell(state, &reason);
+        dial.show(state, &reason);
+        let wait = match state {
+            LinkState::LostPlace | LinkState::Refused => REFUSED_WAIT.min(Duration::from_millis(
+                backoff.next_ms(random_u64()).max(200),
+            )),
+            _ => Duration::from_millis(backoff.next_ms(random_u64())),
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = dial.kick.notified() => backoff.reset(),
+        }
+    }
+}

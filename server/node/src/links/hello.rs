@@ -1,0 +1,201 @@
+//! The words of the handshake, made of what the instance is and holds.
+
+use super::shared::{Settings, Shared};
+use crate::instance::Instance;
+use crate::meta::{Meta, StoredRole};
+use std::collections::BTreeMap;
+use std::io;
+use tandem_merge::{Origin, Origins, VersionVector};
+use tandem_proto::status::LinkKind;
+use tandem_replicate::handshake::{Held, Local, judge};
+use tandem_replicate::message::{FORMAT, WelcomeDatabase};
+use tandem_replicate::{
+    Decision, FullMode, Hello, HelloDatabase, Refusal, RefuseCode, Verdict, Welcome,
+};
+
+/// What the receiver says.
+pub(super) fn hello(
+    shared: &Shared,
+    settings: &Settings,
+    kind: LinkKind,
+    by_hand: bool,
+    wish: Option<FullMode>,
+) -> Hello {
+    let meta = shared.instance.meta();
+    let own = shared.own();
+    let databases = shared.instance.store.opened().map(|database| {
+        let commit = database.commit();
+        HelloDatabase {
+            number: database.number,
+            origins: commit.history.origins.clone(),
+            vv: commit.history.vv.clone(),
+            wish,
+        }
+    });
+    Hello {
+        format: FORMAT,
+        kind,
+        cluster_id: meta.cluster_id,
+        cluster_agreed: meta.cluster_agreed,
+        server_id: meta.server_id,
+        instance_id: meta.instance_id,
+        run: shared.run,
+        own,
+        epoch: meta.epoch,
+        by_hand,
+        host: settings.announce_host.clone(),
+        port: settings.announce_port,
+        password: settings.masterauth.clone(),
+        databases: databases.collect(),
+    }
+}
+
+/// What the source is, for deciding.
+pub(super) fn local<'m>(meta: &'m Meta, settings: &'m Settings) -> Local<'m> {
+    Local {
+        cluster_id: &meta.cluster_id,
+        cluster_agreed: meta.cluster_agreed,
+        server_id: meta.server_id,
+        instance_id: &meta.instance_id,
+        epoch: meta.epoch,
+        peer: meta.peer.as_ref().map(|peer| peer.server_id),
+        members: &meta.members,
+        password: settings.requirepass.as_deref(),
+    }
+}
+
+/// What the source answers, database by database. Holds nothing locked between them.
+pub(super) fn welcome(
+    shared: &Shared,
+    settings: &Settings,
+    hello: &Hello,
+    decision: &Decision,
+) -> io::Result<Welcome> {
+    let store = &shared.instance.store;
+    let nothing = HelloDatabase {
+        number: 0,
+        origins: Origins::default(),
+        vv: VersionVector::new(),
+        wish: hello.databases.iter().find_map(|database| database.wish),
+    };
+    let mut wanted: BTreeMap<u32, &HelloDatabase> =
+        store.opened().map(|database| (database.number, &nothing)).collect();
+    wanted.extend(hello.databases.iter().map(|database| (database.number, database)));
+    let mut databases = Vec::new();
+    for (number, theirs) in wanted {
+        let database = match store.database(number) {
+            Ok(Some(database)) => database,
+            Ok(None) => {
+                databases.push(absent(number, store.count()));
+                continue;
+            }
+            Err(error) => return Err(io::Error::other(error)),
+        };
+        let commit = database.commit();
+        let history = &commit.history;
+        let held = Held::new(&theirs.origins, &theirs.vv, &history.origins);
+        let verdict = judge(hello.kind, &held, theirs.wish, history, decision.same_cluster);
+        databases.push(WelcomeDatabase {
+            number,
+            origins: history.origins.clone(),
+            vv: history.vv.clone(),
+            verdict,
+        });
+    }
+    let meta = shared.instance.meta();
+    Ok(Welcome {
+        cluster_id: decision.cluster_id.clone(),
+        server_id: meta.server_id,
+        instance_id: meta.instance_id,
+        run: shared.run,
+        epoch: meta.epoch,
+        port: settings.port,
+        databases,
+    })
+}
+
+fn absent(number: u32, count: u32) -> WelcomeDatabase {
+    let text = format!(
+        "the source has {count} databases and no database {number}; set `databases` to the same \
+         number on all instances"
+    );
+    WelcomeDatabase {
+        number,
+        origins: Origins::default(),
+        vv: VersionVector::new(),
+        verdict: Verdict::Refused(Refusal::new(RefuseCode::Database, text)),
+    }
+}
+
+/// Whether an own life reaches further in another instance's vector than here: somebody else writes
+/// under it (rule 8). The vector was taken before now, so an honest one cannot be ahead.
+pub(super) fn own_life_beyond(
+    instance: &Instance,
+    own: Option<Origin>,
+    number: u32,
+    origins: &Origins,
+    vv: &VersionVector,
+) -> Option<Refusal> {
+    let own = own?;
+    let theirs = origins.get(&own).map_or(0, |index| vv.high(index));
+    let mine = instance.store.get(number).map_or(0, |database| {
+        let commit = database.commit();
+        commit.history.origins.get(&own).map_or(0, |index| commit.history.vv.high(index))
+    });
+    (theirs > mine).then(|| {
+        let text = format!(
+            "the life of server id {} that is written here now reaches {theirs} elsewhere and {mine} \
+             here in database {number}: one of the two volumes is a clone; start one of them empty",
+            own.server_id
+        );
+        Refusal::new(RefuseCode::Cloned, text)
+    })
+}
+
+/// Writes down what the source decided.
+pub(super) fn remember_as_source(
+    instance: &Instance,
+    hello: &Hello,
+    decision: &Decision,
+) -> io::Result<()> {
+    instance.update(|meta| {
+        if decision.agree {
+            meta.cluster_id.clone_from(&decision.cluster_id);
+            meta.cluster_agreed = true;
+        }
+        if hello.kind == LinkKind::Peer && meta.members.is_empty() {
+            meta.members = vec![meta.server_id, hello.server_id];
+        }
+        if hello.kind == LinkKind::Replica && hello.by_hand && hello.server_id == meta.server_id {
+            meta.epoch = meta.epoch.max(hello.epoch);
+        }
+    })
+}
+
+/// Writes down what the receiver learned from the answer.
+pub(super) fn remember_as_receiver(
+    instance: &Instance,
+    kind: LinkKind,
+    welcome: &Welcome,
+    decision: &Decision,
+) -> io::Result<()> {
+    instance.update(|meta| {
+        if decision.agree {
+            meta.cluster_id.clone_from(&decision.cluster_id);
+            meta.cluster_agreed = true;
+        }
+        match kind {
+            LinkKind::Peer if meta.members.is_empty() => {
+                meta.members = vec![meta.server_id, welcome.server_id];
+            }
+            LinkKind::Replica if meta.role == StoredRole::Replica => {
+                if meta.server_id != welcome.server_id {
+                    meta.server_id = welcome.server_id;
+                    meta.epoch = 0;
+                }
+                meta.epoch = meta.epoch.max(welcome.epoch);
+            }
+            _ => {}
+        }
+    })
+}
