@@ -7,14 +7,20 @@
 //!                                       └▶ table
 //! ```
 
+pub mod check;
 pub mod host;
+pub mod lag;
 pub mod load;
+pub mod memory;
 pub mod reference;
 pub mod request;
+pub mod restart;
+pub mod resync;
 pub mod scan;
 pub mod server;
 pub mod settings;
 pub mod table;
 pub mod throughput;
+pub mod usage;
 
 pub use settings::{Section, Settings};

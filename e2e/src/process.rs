@@ -28,11 +28,13 @@ fn live() -> MutexGuard<'static, Live> {
 /// Has a panic, SIGINT or SIGTERM end all processes and remove all directories of this module
 /// before the program ends. For programs; a test that unwinds needs only the destructors.
 pub fn clean_up_on_exit() -> Result<()> {
-    let inner = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        inner(info);
-        clean_up();
-    }));
+    if cfg!(panic = "abort") {
+        let inner = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            inner(info);
+            drop(clean_up());
+        }));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -41,7 +43,8 @@ pub fn clean_up_on_exit() -> Result<()> {
         .name("signals".into())
         .spawn(move || {
             runtime.block_on(until_told_to_end());
-            clean_up();
+            // Held until the end, so that nothing new is started meanwhile.
+            let _live = clean_up();
             #[expect(clippy::exit, reason = "the one place where a signal ends the program")]
             std::process::exit(130);
         })
@@ -60,7 +63,7 @@ async fn until_told_to_end() {
     }
 }
 
-fn clean_up() {
+fn clean_up() -> MutexGuard<'static, Live> {
     let mut live = live();
     for pid in live.processes.drain(..) {
         // It may have ended by itself, or its owner may be waiting for it: both are what we want.
@@ -71,6 +74,7 @@ fn clean_up() {
     for directory in live.directories.drain(..) {
         std::fs::remove_dir_all(directory).ok();
     }
+    live
 }
 
 /// A running child process; killed with SIGKILL and waited for at drop.

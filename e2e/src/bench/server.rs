@@ -130,7 +130,7 @@ impl Server {
     /// Waits until PING is answered with PONG, or the process has ended.
     pub fn wait_until_it_answers(&mut self) -> Result<()> {
         let address = self.address();
-        let what = format!("the first PONG of `{}`", self.command[0]);
+        let what = format!("the first PONG of {:?}", self.kind);
         let process = &mut self.process;
         let ended = wait_for(&what, START_TIMEOUT, || {
             if let Some(status) = process.ended() {
@@ -143,7 +143,7 @@ impl Server {
         })?;
         if let Some(status) = ended {
             let output = self.process.last_output();
-            bail!("`{}` ended with {status}: {output}", self.command.join(" "));
+            bail!("{:?} ended with {status}: {output}", self.kind);
         }
         Ok(())
     }
@@ -151,6 +151,11 @@ impl Server {
     /// Gives which of the two it is.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Gives its name, for errors.
+    pub fn name(&self) -> String {
+        format!("{:?}", self.kind)
     }
 
     /// Gives the client port.

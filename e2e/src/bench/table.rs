@@ -2,6 +2,11 @@
 
 use std::fmt::Write as _;
 
+use anyhow::Result;
+
+/// Longest reason that is told in a cell; all of it is on the error output.
+const REASON_CHARS_MAX: usize = 200;
+
 /// What the ratio should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Better {
@@ -20,7 +25,9 @@ pub struct Row {
     pub better: Better,
     /// Redis' and Tandem's figure in each round.
     pub pairs: Vec<(f64, f64)>,
-    /// The same by redis-benchmark, where it was asked.
+    /// Processor microseconds per command of the server in each round, where that was measured.
+    pub cpu_us: Vec<(f64, f64)>,
+    /// The same as `pairs` by redis-benchmark, where it was asked.
     pub reference: Vec<(f64, f64)>,
 }
 
@@ -38,10 +45,50 @@ impl Table {
 
     /// Adds a row for what could not be measured.
     pub fn add_not_available(&mut self, measure: &str, error: &anyhow::Error) {
-        let reason = format!("{error:#}")
-            .replace(['\n', '\r'], " ")
-            .replace('|', "/");
-        self.push(format!("| {measure} | not available: {reason} | | | | | |"));
+        self.push(format!(
+            "| {measure} | | {} | | | | | |",
+            not_available(error)
+        ));
+    }
+
+    /// Adds a row for each of `measures`: the figures of Redis and of Tandem, in that order, of
+    /// each round. Of a side that failed it tells the reason, and still shows the other.
+    pub fn add_measured(
+        &mut self,
+        better: Better,
+        measures: &[String],
+        rounds: &[[Result<Vec<f64>>; 2]],
+    ) {
+        for (index, measure) in measures.iter().enumerate() {
+            let figures = |side: usize| {
+                let of_round =
+                    |round: &[Result<Vec<f64>>; 2]| Some(round[side].as_ref().ok()?[index]);
+                rounds.iter().filter_map(of_round).collect::<Vec<f64>>()
+            };
+            let sides = [figures(0), figures(1)];
+            if sides.iter().all(|side| side.len() == rounds.len()) {
+                let [redis, tandem] = sides;
+                self.add(&Row {
+                    measure: measure.clone(),
+                    better,
+                    pairs: redis.into_iter().zip(tandem).collect(),
+                    cpu_us: Vec::new(),
+                    reference: Vec::new(),
+                });
+                continue;
+            }
+            let shown = [0, 1].map(|side| {
+                let error = rounds.iter().find_map(|round| round[side].as_ref().err());
+                match error {
+                    Some(error) => not_available(error),
+                    None => figure(median(sides[side].iter().copied())),
+                }
+            });
+            self.push(format!(
+                "| {measure} | {} | {} | | | | | |",
+                shown[0], shown[1]
+            ));
+        }
     }
 
     fn push(&mut self, line: String) {
@@ -53,7 +100,8 @@ impl Table {
     pub fn markdown(&self) -> String {
         let mut out = String::from(
             "| measure | Redis | Tandem | Tandem / Redis | better | ratio of each pair | \
-             by redis-benchmark: Redis, Tandem, ratio |\n|---|--:|--:|--:|---|---|---|\n",
+             server CPU us per command: Redis, Tandem, ratio | \
+             by redis-benchmark: Redis, Tandem, ratio |\n|---|--:|--:|--:|---|---|---|---|\n",
         );
         for line in &self.lines {
             out.push_str(line);
@@ -76,17 +124,34 @@ impl Row {
             // Writing to a string cannot fail.
             write!(each, "{space}{:.2}", tandem / redis).ok();
         }
-        let reference = if self.reference.is_empty() {
-            String::new()
-        } else {
-            let (redis, tandem, ratio) = medians(&self.reference);
-            format!("{}, {}, {ratio:.2}", figure(redis), figure(tandem))
-        };
+        let cpu = three(&self.cpu_us);
+        let reference = three(&self.reference);
         let measure = &self.measure;
         let (redis, tandem) = (figure(redis), figure(tandem));
         format!(
-            "| {measure} | {redis} | {tandem} | **{ratio:.2}** | {better} | {each} | {reference} |"
+            "| {measure} | {redis} | {tandem} | **{ratio:.2}** | {better} | {each} | {cpu} | \
+             {reference} |"
         )
+    }
+}
+
+/// Writes both sides and the ratio, nothing if there is nothing.
+fn three(pairs: &[(f64, f64)]) -> String {
+    if pairs.is_empty() {
+        return String::new();
+    }
+    let (redis, tandem, ratio) = medians(pairs);
+    format!("{}, {}, {ratio:.2}", figure(redis), figure(tandem))
+}
+
+fn not_available(error: &anyhow::Error) -> String {
+    eprintln!("not available: {error:#}");
+    let reason = format!("{error:#}")
+        .replace(['\n', '\r'], " ")
+        .replace('|', "/");
+    match reason.char_indices().nth(REASON_CHARS_MAX) {
+        Some((end, _)) => format!("not available: {}...", &reason[..end]),
+        None => format!("not available: {reason}"),
     }
 }
 
@@ -139,11 +204,24 @@ mod tests {
                 (90_000.0, 180_000.0),
                 (1.2e6, 1.2e6),
             ],
+            cpu_us: vec![(2.0, 1.0)],
             reference: vec![(5.0, 10.0)],
         };
         assert_eq!(
             row.line(),
-            "| SET | 100.0 k | 180.0 k | **1.50** | higher | 1.50 2.00 1.00 | 5.00, 10.0, 2.00 |"
+            "| SET | 100.0 k | 180.0 k | **1.50** | higher | 1.50 2.00 1.00 | \
+             2.00, 1.00, 0.50 | 5.00, 10.0, 2.00 |"
+        );
+    }
+
+    #[test]
+    fn failed_side_tells_its_reason_beside_the_other() {
+        let mut table = Table::default();
+        let rounds = [[Ok(vec![20.0]), Err(anyhow::anyhow!("ERR a|b"))]];
+        table.add_measured(Better::Lower, &["lag".into()], &rounds);
+        assert_eq!(
+            table.lines,
+            ["| lag | 20.0 | not available: ERR a/b | | | | | |"]
         );
     }
 

@@ -11,6 +11,7 @@ use super::request::{FIELDS_PER_HASH, Operation, Order, Requests};
 use super::server::{Fsync, KINDS, Kind, Server};
 use super::settings::Settings;
 use super::table::{Better, Row, Table};
+use super::usage::cpu_seconds;
 
 /// Batches that are measured.
 const PIPELINES: [usize; 2] = [1, 16];
@@ -64,14 +65,17 @@ fn run_group(
         if once && value_bytes != VALUE_BYTES[0] {
             continue;
         }
-        if operation != Operation::Get {
-            table.add(&group.preload(operation)?);
-        }
-        for pipeline in PIPELINES {
-            table.add(&group.cell(operation, pipeline)?);
+        if let Err(error) = group.rows(operation, table) {
+            table.add_not_available(&group.name(operation), &error);
         }
     }
     Ok(())
+}
+
+/// One server's figures in one round.
+struct Figures {
+    rate: f64,
+    cpu_us: f64,
 }
 
 impl Group<'_> {
@@ -96,49 +100,62 @@ impl Group<'_> {
         }
     }
 
+    fn rows(&self, operation: Operation, table: &mut Table) -> Result<()> {
+        if operation != Operation::Get {
+            table.add(&self.preload(operation)?);
+        }
+        for pipeline in PIPELINES {
+            table.add(&self.cell(operation, pipeline)?);
+        }
+        Ok(())
+    }
+
     fn preload(&self, operation: Operation) -> Result<Row> {
         let requests = Requests::new(operation, self.value_bytes);
         let numbers = self.numbers(operation);
-        let mut rates = Vec::new();
-        for server in &self.servers {
+        let measured = self.servers.iter().map(|server| {
             let load = Load {
                 pipeline: 16,
                 time_max: Some(PRELOAD_TIME),
                 ..Load::new(server.address(), &requests, Order::each(numbers))
             };
-            let report = run_load(load, server.kind())?;
+            let (report, figures) = measure(load, server)?;
             ensure!(
                 report.requests == numbers,
                 "{:?} took more than {} s to load {numbers} keys",
                 server.kind(),
                 PRELOAD_TIME.as_secs()
             );
-            rates.push(report.rate());
-        }
+            Ok(figures)
+        });
+        let measured: Vec<Figures> = measured.collect::<Result<_>>()?;
         Ok(Row {
             measure: format!("{}, first load at pipeline 16, /s", self.name(operation)),
             better: Better::Higher,
-            pairs: vec![(rates[0], rates[1])],
+            pairs: vec![(measured[0].rate, measured[1].rate)],
+            cpu_us: vec![(measured[0].cpu_us, measured[1].cpu_us)],
             reference: Vec::new(),
         })
     }
 
     fn cell(&self, operation: Operation, pipeline: usize) -> Result<Row> {
-        let requests = Requests::new(operation, self.value_bytes);
-        let with_reference = matches!(operation, Operation::Set | Operation::Get);
-        let mut pairs = Vec::new();
-        let mut by_reference = Vec::new();
+        let mut row = Row {
+            measure: format!("{}, pipeline {pipeline}, /s", self.name(operation)),
+            better: Better::Higher,
+            pairs: Vec::new(),
+            cpu_us: Vec::new(),
+            reference: Vec::new(),
+        };
         for round in 0..self.settings.rounds {
-            let mut rates = Vec::new();
-            let mut reference_rates = Vec::new();
-            for server in &self.servers {
-                let order = Order::random(self.numbers(operation), round as u64 + 1);
+            let order = Order::random(self.numbers(operation), round as u64 + 1);
+            let measured = self.servers.iter().map(|server| {
+                let requests = Requests::new(operation, self.value_bytes);
                 let load = Load {
                     pipeline,
                     time_max: Some(self.settings.cell_time()),
-                    ..Load::new(server.address(), &requests, order)
+                    ..Load::new(server.address(), &requests, order.clone())
                 };
-                let report = run_load(load, server.kind())?;
+                let (report, figures) = measure(load, server)?;
                 ensure!(
                     report.nulls == 0,
                     "{:?} has lost {} of {} loaded keys",
@@ -146,27 +163,31 @@ impl Group<'_> {
                     report.nulls,
                     report.requests
                 );
-                rates.push(report.rate());
+                Ok(figures)
+            });
+            let measured: Vec<Figures> = measured.collect::<Result<_>>()?;
+            row.pairs.push((measured[0].rate, measured[1].rate));
+            row.cpu_us.push((measured[0].cpu_us, measured[1].cpu_us));
+            if matches!(operation, Operation::Set | Operation::Get) {
+                let rate = |server| {
+                    reference::run(self.settings, server, operation, pipeline, self.value_bytes)
+                };
+                row.reference
+                    .push((rate(&self.servers[0])?, rate(&self.servers[1])?));
             }
-            if with_reference {
-                for server in &self.servers {
-                    let size = self.value_bytes;
-                    let rate = reference::run(self.settings, server, operation, pipeline, size)?;
-                    reference_rates.push(rate);
-                }
-                by_reference.push((reference_rates[0], reference_rates[1]));
-            }
-            pairs.push((rates[0], rates[1]));
         }
-        Ok(Row {
-            measure: format!("{}, pipeline {pipeline}, /s", self.name(operation)),
-            better: Better::Higher,
-            pairs,
-            reference: by_reference,
-        })
+        Ok(row)
     }
 }
 
-fn run_load(load: Load<'_>, kind: Kind) -> Result<LoadReport> {
-    load.run().with_context(|| format!("{kind:?}"))
+/// Runs a load and gives its rate, and the server's processor time per command.
+fn measure(load: Load<'_>, server: &Server) -> Result<(LoadReport, Figures)> {
+    let before = cpu_seconds(server.id())?;
+    let report = load.run().with_context(|| server.name())?;
+    let used = cpu_seconds(server.id())? - before;
+    let figures = Figures {
+        rate: report.rate(),
+        cpu_us: used * 1e6 / report.requests as f64,
+    };
+    Ok((report, figures))
 }
