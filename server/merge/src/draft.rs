@@ -10,7 +10,7 @@ mod net;
 mod pending;
 
 use crate::effect::{Kind, Number};
-use crate::object::Object;
+use crate::object::{Amount, Object};
 use crate::origin::{OriginIndex, Origins};
 use crate::stamp::{NEVER, Stamp};
 use pending::Pending;
@@ -236,12 +236,11 @@ impl<'o> Draft<'o> {
         if shown.is_some_and(|shown| shown != kind) || kind == Kind::Set {
             return Err(AddError::WrongType);
         }
-        let old = if shown.is_some() {
-            pending.read(kind, element, origins)
-        } else {
-            None
+        let old = match shown {
+            Some(_) => pending.parts(kind, element, origins).amount(kind),
+            None => Amount::Absent,
         };
-        let target = direct::sum(kind, old.as_deref(), delta)?;
+        let target = direct::sum(kind, old, delta)?;
         pending.own(kind, now, origins);
         let grown = pending
             .grown(kind, element, delta, own)
@@ -252,11 +251,11 @@ impl<'o> Draft<'o> {
             return Ok(target.value);
         };
         pending.grow(kind, element, grown);
-        let shown = pending.read(kind, element, origins);
-        let seen = shown.and_then(|value| crate::object::parse_number(kind, &value));
-        Ok(match (target.value, seen) {
-            (Number::Float(_), Some(seen)) => Number::Float(seen.as_float()),
-            (value, _) => value,
+        Ok(match target.value {
+            Number::Float(value) => {
+                direct::float_after(pending.parts(kind, element, origins).amount(kind), value)
+            }
+            Number::Int(_) => target.value,
         })
     }
 

@@ -17,12 +17,13 @@ pub use counter::{Entry, parse_float, parse_int, parse_number};
 pub use merge::merge_objects;
 
 pub(crate) use cell::CellView;
-pub(crate) use counter::{Share, total};
+pub(crate) use counter::{Amount, Parts, Share};
 
 use crate::codec::DecodeError;
 use crate::context::Context;
 use crate::effect::{CellId, Effect, Kind, Mark, Marks};
 use crate::origin::{Dot, OriginIndex, Origins};
+use crate::rules::{Rule, off};
 use crate::stamp::Stamp;
 use general::{General, Source};
 use packed::Scalar;
@@ -75,6 +76,7 @@ impl Object {
             ..
         } = effect
             && marks.is_empty()
+            && !off(Rule::Packing)
         {
             let scalar = Scalar::set(key, value, (*deadline).max(stamp), (dot, stamp));
             return Ok(Self(Repr::Packed(scalar.pack(0))));
@@ -147,6 +149,14 @@ impl Object {
             stamp: stamp.max(1),
             context,
         };
+        if let Effect::Add { start, .. } = effect
+            && *start > dot.sequence
+        {
+            return Err(DecodeError {
+                what: "contribution in order",
+                offset: 0,
+            });
+        }
         if let Repr::Packed(bytes) = &mut self.0
             && apply_packed(bytes, effect, from)
         {
@@ -168,7 +178,7 @@ impl Object {
 
     /// The form that fits the state.
     fn settle(general: Box<General>) -> Self {
-        match general.to_scalar() {
+        match general.to_scalar().filter(|_| !off(Rule::Packing)) {
             Some(scalar) => Self(Repr::Packed(scalar.pack(general.marks))),
             None => Self(Repr::General(general)),
         }
@@ -281,7 +291,8 @@ impl Object {
     }
 }
 
-/// Effects that the packed form takes without being spread out. Returns whether it was done.
+/// Effects that the packed form takes without being spread out: in place where the size stays, else
+/// with one allocation. Returns whether it was done.
 #[inline]
 fn apply_packed(bytes: &mut Box<[u8]>, effect: &Effect<'_>, from: Source<'_>) -> bool {
     let Source {
@@ -289,15 +300,15 @@ fn apply_packed(bytes: &mut Box<[u8]>, effect: &Effect<'_>, from: Source<'_>) ->
         stamp,
         context,
     } = from;
-    if !effect.marks().is_empty() {
+    if !effect.marks().is_empty() || off(Rule::Packing) {
         return false;
     }
-    match effect {
+    let written = (dot, stamp);
+    let in_place = match effect {
         Effect::SetString {
             value, deadline, ..
         } => {
-            let deadline = (*deadline).max(stamp);
-            packed::set_string(bytes, value, deadline, (dot, stamp), context)
+            return packed::set_string(bytes, value, (*deadline).max(stamp), written, context);
         }
         Effect::Add {
             kind: Kind::String,
@@ -319,8 +330,22 @@ fn apply_packed(bytes: &mut Box<[u8]>, effect: &Effect<'_>, from: Source<'_>) ->
                 return false;
             };
             let deadline = Stamp::from_le_bytes(deadline).max(stamp);
-            packed::put_deadline(bytes, deadline, (dot, stamp), context)
+            packed::put_deadline(bytes, deadline, written, context)
         }
+        Effect::Put {
+            cell: CellId::Element(Kind::String, []),
+            value,
+            ..
+        } => packed::put_value(bytes, value, written, context),
         _ => false,
+    };
+    if in_place {
+        return true;
     }
+    let changed = packed::changed(Scalar::read(bytes), effect, written, context);
+    let Some(packed) = changed.map(|scalar| scalar.pack(bytes[1])) else {
+        return false;
+    };
+    *bytes = packed;
+    true
 }

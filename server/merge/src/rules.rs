@@ -35,10 +35,13 @@ pub enum Rule {
     Types,
     /// A state is merged on a side tree and switched to as one.
     SideTree,
+    /// Not a rule of the data: plain strings and counters are packed into one allocation. Left out,
+    /// every key is held in full, to compare both forms.
+    Packing,
 }
 
 impl Rule {
-    /// All of them.
+    /// All rules of the data.
     pub const ALL: [Self; 15] = [
         Self::Dense,
         Self::ContextCheck,

@@ -2,12 +2,11 @@
 //! straight from the object as it is; no allocation when nothing has to be marked.
 
 use super::AddError;
-use super::pending::{Grown, number_of};
+use super::pending::{Grown, grown_parts};
 use crate::effect::{CellId, Effect, EffectWriter, Kind, Marks, Number};
-use crate::object::{Object, Observed, Share, total};
-use crate::origin::{Origin, OriginIndex, Origins};
+use crate::object::{Amount, Object, Observed};
+use crate::origin::{OriginIndex, Origins};
 use crate::stamp::{NEVER, Stamp};
-use smallvec::SmallVec;
 
 /// What a command has at hand: the object as it is, and where its effects go.
 struct Site<'a> {
@@ -185,8 +184,11 @@ pub fn add(
         return Err(AddError::WrongType);
     }
     let seen = object.filter(|_| shown.is_some());
-    let old = seen.and_then(|object| object.element(kind, element, now, origins));
-    let target = sum(kind, old.as_deref(), delta)?;
+    let old = seen.map_or(Amount::Absent, |object| {
+        let hide = object.hidden_upto(now);
+        object.cell(kind, element).parts(hide, origins).amount(kind)
+    });
+    let target = sum(kind, old, delta)?;
     let site = Site {
         object,
         key,
@@ -209,7 +211,13 @@ pub fn add(
         sum,
     });
     Ok(match target.value {
-        Number::Float(_) => shown_after(left, kind, element, &grown, hide, origins),
+        Number::Float(value) => {
+            let view = left
+                .map(|object| object.cell(kind, element))
+                .unwrap_or_default();
+            let parts = grown_parts(&view, Some(grown), hide, origins);
+            float_after(parts.amount(kind), value)
+        }
         Number::Int(_) => target.value,
     })
 }
@@ -273,13 +281,26 @@ pub(crate) struct Target {
     pub(crate) adds: bool,
 }
 
-/// The new visible value of an addition to the visible bytes.
-pub(crate) fn sum(kind: Kind, old: Option<&[u8]>, delta: Number) -> Result<Target, AddError> {
+/// The value after a float was added, as every reader will reckon it.
+pub(crate) fn float_after(amount: Amount, expected: f64) -> Number {
+    match amount {
+        Amount::Number(number) => Number::Float(number.as_float()),
+        Amount::Absent | Amount::Other => Number::Float(expected),
+    }
+}
+
+/// The new visible value of an addition to what was visible.
+pub(crate) fn sum(kind: Kind, old: Amount, delta: Number) -> Result<Target, AddError> {
     let refused = match delta {
         Number::Int(_) if kind != Kind::Zset => AddError::NotInteger,
         _ => AddError::NotFloat,
     };
-    let old = number_of(kind, old).ok_or(refused)?;
+    let old = match old {
+        Amount::Absent if kind == Kind::Zset => Number::Float(0.0),
+        Amount::Absent => Number::Int(0),
+        Amount::Number(number) => number,
+        Amount::Other => return Err(refused),
+    };
     if let (Number::Int(old), Number::Int(delta)) = (old, delta) {
         let value = old.checked_add(delta).ok_or(AddError::Overflow)?;
         return Ok(Target {
@@ -330,38 +351,4 @@ pub(crate) fn grown(
             own,
         },
     })
-}
-
-/// The visible value once the contribution has grown, reckoned as every reader will.
-fn shown_after(
-    left: Option<&Object>,
-    kind: Kind,
-    element: &[u8],
-    grown: &Grown,
-    hide: Stamp,
-    origins: &Origins,
-) -> Number {
-    let view = left
-        .map(|object| object.cell(kind, element))
-        .unwrap_or_default();
-    let mut shares: SmallVec<[Share; 4]> = view
-        .live_entries(hide)
-        .filter(|(whose, _)| grown.own != Some(*whose))
-        .map(|(whose, entry)| Share::of(whose, &entry, origins))
-        .collect();
-    let unborn = Origin {
-        server_id: u32::MAX,
-        epoch: u64::MAX,
-        incarnation: u64::MAX,
-    };
-    shares.push(Share {
-        origin: grown
-            .own
-            .and_then(|own| origins.origin(own))
-            .unwrap_or(unborn),
-        sum: grown.sum,
-        removed: grown.removed,
-    });
-    let number = total(kind, view.winner(hide, origins), &mut shares);
-    Number::Float(number.unwrap_or(Number::Int(0)).as_float())
 }

@@ -1,10 +1,9 @@
 //! What a draft writes to one key, laid over the key's object.
 
 use crate::effect::{Kind, Number};
-use crate::object::{CellView, Object, Share, parse_number, total};
+use crate::object::{CellView, Object, Parts, Share};
 use crate::origin::{Origin, OriginIndex, Origins};
 use crate::stamp::{NEVER, Stamp};
-use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -105,6 +104,23 @@ impl<'o> Pending<'o> {
                 .is_some_and(|base| base.cell(kind, element).is_visible(self.hide))
     }
 
+    /// What counts of an element for the transaction.
+    pub(crate) fn parts(&self, kind: Kind, element: &[u8], origins: &Origins) -> Parts<'_> {
+        let touched = self.touched(kind, element);
+        let base = self
+            .base_of(kind)
+            .filter(|_| !touched.is_some_and(|cell| cell.replaced));
+        let view = base.map_or(CellView::default(), |base| base.cell(kind, element));
+        match touched {
+            None => view.parts(self.hide, origins),
+            Some(cell) => {
+                let mut parts = grown_parts(&view, cell.grown, self.hide, origins);
+                parts.value = cell.put.as_deref().or(parts.value);
+                parts
+            }
+        }
+    }
+
     /// What the transaction sees of an element.
     pub(crate) fn read(
         &self,
@@ -112,51 +128,7 @@ impl<'o> Pending<'o> {
         element: &[u8],
         origins: &Origins,
     ) -> Option<Cow<'_, [u8]>> {
-        let base = self.base_of(kind);
-        match self.touched(kind, element) {
-            None => base?.cell(kind, element).read(kind, self.hide, origins),
-            Some(cell) => {
-                let base = base.filter(|_| !cell.replaced);
-                let view = base.map_or(CellView::default(), |base| base.cell(kind, element));
-                self.read_touched(kind, cell, &view, origins)
-            }
-        }
-    }
-
-    fn read_touched<'a>(
-        &self,
-        kind: Kind,
-        cell: &'a Touched,
-        view: &CellView<'a>,
-        origins: &Origins,
-    ) -> Option<Cow<'a, [u8]>> {
-        let value = cell
-            .put
-            .as_deref()
-            .or_else(|| view.winner(self.hide, origins));
-        let grown = cell.grown;
-        let mut shares: SmallVec<[Share; 4]> = view
-            .live_entries(self.hide)
-            .filter(|(whose, _)| grown.is_none_or(|grown| grown.own != Some(*whose)))
-            .map(|(whose, entry)| Share::of(whose, &entry, origins))
-            .collect();
-        shares.extend(grown.map(|grown| {
-            Share {
-                origin: grown
-                    .own
-                    .and_then(|own| origins.origin(own))
-                    .unwrap_or(UNBORN),
-                sum: grown.sum,
-                removed: grown.removed,
-            }
-        }));
-        if shares.is_empty() {
-            return value.map(Cow::Borrowed);
-        }
-        match total(kind, value, &mut shares) {
-            Some(number) => Some(crate::object::counter::shown(kind, number)),
-            None => value.map(Cow::Borrowed),
-        }
+        self.parts(kind, element, origins).shown(kind)
     }
 
     pub(crate) fn count(&self, kind: Kind) -> usize {
@@ -343,11 +315,27 @@ impl<'o> Pending<'o> {
     }
 }
 
-/// What an element's visible bytes are worth as a number.
-pub(crate) fn number_of(kind: Kind, value: Option<&[u8]>) -> Option<Number> {
-    match value {
-        None if kind == Kind::Zset => Some(Number::Float(0.0)),
-        None => Some(Number::Int(0)),
-        Some(value) => parse_number(kind, value),
-    }
+/// What counts of a cell once the own contribution has grown.
+pub(crate) fn grown_parts<'a>(
+    view: &CellView<'a>,
+    grown: Option<Grown>,
+    hide: Stamp,
+    origins: &Origins,
+) -> Parts<'a> {
+    let own = grown.and_then(|grown| grown.own);
+    let others = view
+        .live_entries(hide)
+        .filter(|(whose, _)| own != Some(*whose));
+    let mut parts = Parts {
+        value: view.winner(hide, origins),
+        shares: others
+            .map(|(whose, entry)| Share::of(whose, &entry, origins))
+            .collect(),
+    };
+    parts.shares.extend(grown.map(|grown| Share {
+        origin: own.and_then(|own| origins.origin(own)).unwrap_or(UNBORN),
+        sum: grown.sum,
+        removed: grown.removed,
+    }));
+    parts
 }

@@ -1,6 +1,6 @@
 //! A cell in full: its live dots, and what origins added to it.
 
-use super::counter::{Entry, Share, origin_of, shown, total};
+use super::counter::{Entry, Parts, Share, origin_of};
 use crate::context::Context;
 use crate::effect::{Kind, Mark};
 use crate::origin::{Dot, OriginIndex, Origins};
@@ -166,20 +166,20 @@ impl<'a> CellView<'a> {
         Some(best.2)
     }
 
+    /// What counts of the cell for a reader who sees only what is stamped after `hide`.
+    pub(crate) fn parts(&self, hide: Stamp, origins: &Origins) -> Parts<'a> {
+        let entries = self.live_entries(hide);
+        Parts {
+            value: self.winner(hide, origins),
+            shares: entries
+                .map(|(origin, entry)| Share::of(origin, &entry, origins))
+                .collect(),
+        }
+    }
+
     /// What a reader sees of the cell.
     pub(crate) fn read(&self, kind: Kind, hide: Stamp, origins: &Origins) -> Option<Cow<'a, [u8]>> {
-        let base = self.winner(hide, origins);
-        let mut shares: SmallVec<[Share; 4]> = self
-            .live_entries(hide)
-            .map(|(origin, entry)| Share::of(origin, &entry, origins))
-            .collect();
-        if shares.is_empty() {
-            return base.map(Cow::Borrowed);
-        }
-        match total(kind, base, &mut shares) {
-            Some(number) => Some(shown(kind, number)),
-            None => base.map(Cow::Borrowed),
-        }
+        self.parts(hide, origins).shown(kind)
     }
 }
 

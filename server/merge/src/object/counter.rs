@@ -4,6 +4,7 @@
 use crate::effect::{Kind, Number};
 use crate::origin::{Dot, Origin, OriginIndex, Origins};
 use crate::stamp::Stamp;
+use smallvec::SmallVec;
 use std::borrow::Cow;
 
 /// No remover yet.
@@ -167,7 +168,7 @@ pub(crate) fn origin_of(index: OriginIndex, origins: &Origins) -> Origin {
 
 /// The base plus all shares, in the order of origins; `None` when the base is no number, so that
 /// contributions are not shown.
-pub(crate) fn total(kind: Kind, base: Option<&[u8]>, shares: &mut [Share]) -> Option<Number> {
+fn total(kind: Kind, base: Option<&[u8]>, shares: &mut [Share]) -> Option<Number> {
     let base = match base {
         None => Total::Int(0),
         Some(value) => match parse_number(kind, value)? {
@@ -244,8 +245,60 @@ pub(crate) fn value_of(kind: Kind, number: Number) -> Vec<u8> {
     }
 }
 
-pub(crate) fn shown<'a>(kind: Kind, number: Number) -> Cow<'a, [u8]> {
-    Cow::Owned(value_of(kind, number))
+/// What a cell's visible content is worth as a number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Amount {
+    /// Nothing is visible: counts as zero.
+    Absent,
+    /// A number.
+    Number(Number),
+    /// Something that is no number.
+    Other,
+}
+
+/// A cell's visible content: the value that wins, and the contributions that count.
+#[derive(Debug, Default)]
+pub(crate) struct Parts<'a> {
+    pub(crate) value: Option<&'a [u8]>,
+    pub(crate) shares: SmallVec<[Share; 2]>,
+}
+
+impl<'a> Parts<'a> {
+    /// What a reader sees.
+    pub(crate) fn shown(mut self, kind: Kind) -> Option<Cow<'a, [u8]>> {
+        if self.shares.is_empty() {
+            return self.value.map(Cow::Borrowed);
+        }
+        match total(kind, self.value, &mut self.shares) {
+            Some(number) => Some(Cow::Owned(value_of(kind, number))),
+            None => self.value.map(Cow::Borrowed),
+        }
+    }
+
+    /// What it is worth, without printing it.
+    pub(crate) fn amount(mut self, kind: Kind) -> Amount {
+        if self.shares.is_empty() {
+            let Some(value) = self.value else {
+                return Amount::Absent;
+            };
+            return parse_number(kind, value).map_or(Amount::Other, Amount::Number);
+        }
+        match total(kind, self.value, &mut self.shares) {
+            Some(Number::Float(value)) if kind != Kind::Zset => Amount::Number(whole(value)),
+            Some(number) => Amount::Number(number),
+            None => Amount::Other,
+        }
+    }
+}
+
+/// A float that prints as an integer is one.
+fn whole(value: f64) -> Number {
+    const LIMIT: f64 = 9.2e18;
+    if value.fract() == 0.0 && value.abs() < LIMIT {
+        Number::Int(value as i64)
+    } else {
+        Number::Float(value)
+    }
 }
 
 impl Number {
@@ -321,7 +374,7 @@ mod tests {
             (17_179_869_185.5, "17179869185.5"),
             (-0.0, "0"),
             (1e-20, "0"),
-            (3.141_592_653_589_793, "3.141592653589793"),
+            (1.234_567_890_123_456, "1.234567890123456"),
             (1e20, "100000000000000000000"),
         ];
         for (value, text) in cases {

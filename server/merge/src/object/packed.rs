@@ -11,7 +11,7 @@ use super::cell::CellView;
 use super::counter::Entry;
 use super::table::{u32_at, u64_at};
 use crate::context::Context;
-use crate::effect::Number;
+use crate::effect::{CellId, Effect, Kind, Number};
 use crate::origin::{Dot, OriginIndex};
 use crate::stamp::{NEVER, Stamp};
 
@@ -430,4 +430,88 @@ pub(crate) fn put_deadline(
     set_written(bytes, place.ttl, dot, stamp);
     bytes[place.deadline..place.deadline + 8].copy_from_slice(&deadline.to_le_bytes());
     true
+}
+
+/// A string's new value under a dot of its own (APPEND, SETRANGE, SETBIT), in place when the size
+/// stays. Returns whether it was done.
+pub(crate) fn put_value(
+    bytes: &mut [u8],
+    value: &[u8],
+    (dot, stamp): Written,
+    context: Context<'_>,
+) -> bool {
+    if bytes[0] & (HAS_VALUE | VALUE_DOT) != HAS_VALUE | VALUE_DOT {
+        return false;
+    }
+    let place = places(bytes);
+    let old = written_at(bytes, place.value).0;
+    if bytes.len() - place.key_end != value.len()
+        || (old != dot && !context.covers(old))
+        || written_at(bytes, 2) == (dot, stamp)
+    {
+        return false;
+    }
+    set_written(bytes, place.value, dot, stamp);
+    bytes[place.key_end..].copy_from_slice(value);
+    true
+}
+
+/// The packed form after an effect without marks, when that form still holds everything.
+pub(crate) fn changed<'a>(
+    old: Scalar<'a>,
+    effect: &Effect<'a>,
+    (dot, stamp): Written,
+    context: Context<'_>,
+) -> Option<Scalar<'a>> {
+    let free = |held: Option<Dot>| held.is_none_or(|held| held == dot || context.covers(held));
+    let born = old.born.is_some();
+    match effect {
+        Effect::Clear { .. } | Effect::Flush { .. } if old.is_covered(context) => {
+            Some(Scalar::void(old.key))
+        }
+        Effect::Others {
+            kind: Kind::String, ..
+        } => Some(old),
+        Effect::Put {
+            cell: CellId::Type(Kind::String),
+            ..
+        } if free(old.born.map(|(dot, _)| dot)) => Some(Scalar {
+            born: Some((dot, stamp)),
+            ..old
+        }),
+        Effect::Put {
+            cell: CellId::Ttl,
+            value,
+            ..
+        } if born && free(old.ttl.map(|(dot, _, _)| dot)) => {
+            let deadline = Stamp::from_le_bytes((*value).try_into().ok()?).max(stamp);
+            Some(Scalar {
+                ttl: Some((dot, stamp, deadline)),
+                ..old
+            })
+        }
+        Effect::Put {
+            cell: CellId::Element(Kind::String, []),
+            value,
+            ..
+        } if born && free(old.value.map(|(dot, _, _)| dot)) => Some(Scalar {
+            value: Some((dot, stamp, value)),
+            ..old
+        }),
+        Effect::Add {
+            kind: Kind::String,
+            element: [],
+            start,
+            sum,
+            ..
+        } if born && old.entry.is_none() => {
+            let start = if *start == 0 { dot.sequence } else { *start };
+            let entry = Entry::new(start, dot.sequence, *sum, stamp);
+            Some(Scalar {
+                entry: Some((dot.origin, entry)),
+                ..old
+            })
+        }
+        _ => None,
+    }
 }
