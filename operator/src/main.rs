@@ -17,8 +17,19 @@ struct Cli {
     command: Command,
 }
 
+/// Small short-lived objects of many sizes, freed on other threads than made them: what mimalloc is for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Runs a server: configuration keys as `--KEY VALUE`, or `--config FILE`
+    #[command(disable_help_flag = true)]
+    Server {
+        /// Configuration keys and values
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Runs a pair of masters on this machine, with everything that fails over
     Local {
         /// Manifest of a `DoubleMaster`
@@ -67,6 +78,10 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
+        Command::Server { words } => {
+            telemetry::to_stderr();
+            tandem_node::run(&words)
+        }
         Command::Local {
             file,
             dir,

@@ -376,8 +376,8 @@ fn fill(
     if let (Some(cause), Some(old)) = (&vacancy.cause, &vacancy.old) {
         election.candidates.push(Candidate {
             instance: old.clone(),
-            own_records: held_by(old, group.server_id, observed),
-            total_records: 0,
+            own_records: held_by(old, group.server_id, observed).0,
+            total_records: held_by(old, group.server_id, observed).1,
             refused: cause.to_string(),
         });
     }
@@ -452,14 +452,17 @@ fn start_report(
         .as_ref()
         .and_then(|old| observed.instances.get(old));
     let missing = |old: &InstanceName| {
-        let had = held_by(old, group.server_id, observed);
-        had.saturating_sub(held_by(&new.instance, group.server_id, observed))
+        let had = held_by(old, group.server_id, observed).0;
+        had.saturating_sub(held_by(&new.instance, group.server_id, observed).0)
     };
-    let lost_ms_ago = old_seen.map_or(0, |seen| match &seen.process {
-        Process::Exited { age_ms, .. } => *age_ms,
-        _ if vacancy.cause.is_some() => seen.silent_ms,
-        _ => 0,
+    let ended_ms_ago = old_seen.and_then(|seen| match &seen.process {
+        Process::Exited { age_ms, .. } => Some(*age_ms),
+        Process::Absent | Process::Running { .. } | Process::Unknown => None,
     });
+    let silent_ms = old_seen
+        .filter(|_| vacancy.cause.is_some())
+        .map_or(0, |seen| seen.silent_ms);
+    let lost_ms_ago = ended_ms_ago.unwrap_or(silent_ms);
     let answer_age_ms = old_seen
         .and_then(|seen| seen.answer.as_ref())
         .map_or(0, |answer| answer.age_ms);
@@ -471,7 +474,7 @@ fn start_report(
         candidates,
         loss: Loss {
             known_missing_records: vacancy.old.as_ref().map_or(0, missing),
-            unseen_ms: answer_age_ms.saturating_sub(lost_ms_ago),
+            unseen_ms: answer_age_ms.saturating_sub(ended_ms_ago.unwrap_or(0)),
         },
         old: vacancy.old,
         old_epoch: claim.map_or(0, |claim| claim.epoch),
@@ -481,12 +484,13 @@ fn start_report(
     }
 }
 
-fn held_by(name: &InstanceName, server_id: u32, observed: &Observed) -> u64 {
+/// Records of the group's own origins, and of all, that an instance was last seen to hold.
+fn held_by(name: &InstanceName, server_id: u32, observed: &Observed) -> (u64, u64) {
     let status = observed
         .instances
         .get(name)
         .and_then(|seen| seen.last_status());
-    status.map_or(0, |status| held(status, server_id).0)
+    status.map_or((0, 0), |status| held(status, server_id))
 }
 
 /// The highest epoch of the group that anybody was ever seen to know.

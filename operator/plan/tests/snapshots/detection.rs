@@ -1,0 +1,198 @@
+//! Silence: who has to say so, for 0, 1 and 2 replicas.
+
+use expect_test::expect;
+use tandem_plan::group::State;
+
+use crate::WHOLE;
+use crate::fixture::{plan_of, text_of};
+
+/// The state of slot `a` whose primary is silent, by what its observers say: `d` has lost it, `a` is
+/// in contact, `s` is silent itself, `x` has ended. The peer comes first.
+fn verdict(replicas: u8, observers: &str) -> &'static str {
+    let mut yaml = format!(
+        "
+spec: {{replicasPerMaster: {replicas}}}
+claims:
+  a: {{epoch: 1, instance: dm-a-0}}
+  b: {{epoch: 1, instance: dm-b-0}}
+instances:
+  dm-a-0: {{role: double_master, epoch: 1, age: 700, missed: 3, holds: {{1: 9}}}}
+"
+    );
+    for (index, word) in observers.chars().enumerate() {
+        let (name, link) = match index {
+            0 => (
+                "dm-b-0".to_string(),
+                "role: double_master, peer: dm-a-0".to_string(),
+            ),
+            n => (
+                format!("dm-a-{n}"),
+                "role: replica, follows: dm-a-0".to_string(),
+            ),
+        };
+        let rest = match word {
+            'd' => "contact: 700",
+            'a' => "contact: 30",
+            's' => "age: 700, missed: 3",
+            _ => "exited: 5000",
+        };
+        yaml.push_str(&format!(
+            "  {name}: {{{link}, epoch: 1, holds: {{1: 9}}, {rest}}}\n"
+        ));
+    }
+    match &plan_of(&yaml).groups[0].state {
+        State::Suspect { .. } => "suspect",
+        State::Opening { .. } => "failover",
+        State::Lost { .. } => "dead",
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn the_table_of_votes_is_as_documented() {
+    let cases = [
+        // No replica: operator and peer, both.
+        (0, "d", "dead"),
+        (0, "a", "suspect"),
+        (0, "s", "suspect"),
+        (0, "x", "dead"),
+        // One replica: two of three, one in the data plane.
+        (1, "dd", "failover"),
+        (1, "ad", "failover"),
+        (1, "da", "failover"),
+        (1, "aa", "suspect"),
+        (1, "sd", "failover"),
+        (1, "ss", "suspect"),
+        (1, "xd", "failover"),
+        (1, "xa", "suspect"),
+        // Two replicas: three of four.
+        (2, "ddd", "failover"),
+        (2, "add", "failover"),
+        (2, "dad", "failover"),
+        (2, "aad", "suspect"),
+        (2, "sad", "suspect"),
+        (2, "sdd", "failover"),
+        (2, "xdd", "failover"),
+        (2, "xxd", "failover"),
+        (2, "xad", "failover"),
+        (2, "xaa", "suspect"),
+    ];
+    for (replicas, observers, wanted) in cases {
+        assert_eq!(
+            verdict(replicas, observers),
+            wanted,
+            "{replicas} replicas, {observers}"
+        );
+    }
+}
+
+#[test]
+fn a_hang_is_established_by_the_replica_and_reported_with_all_witnesses() {
+    expect![[r#"
+        group a: opening dm-a-1 epoch 2
+          claim epoch 1 => 2 dm-a-1
+          witness operator: no contact for 650 ms
+          witness dm-a-1: no contact for 660 ms
+          witness dm-b-0: contact 120 ms ago
+          candidate dm-a-1 own 100 total 100 chosen
+          candidate dm-a-0 own 100 total 100 not chosen: hung, silent for 650 ms
+          step! promote dm-a-1 epoch 2
+        group b: serving dm-b-0 epoch 1
+        service dm-a -> nobody
+        service dm-b -> dm-b-0
+        service dm-ro -> dm-b-1
+        service dm-rw -> dm-b-0
+        event Warning FailoverStarted: failover of slot a: dm-a-0 (hung, silent for 650 ms) -> dm-a-1, epoch 2, at most 0 known records and 650 ms of writes wait for the old disk
+        event Warning SlotLost: dm-a: dm-a-0 -> nobody
+        event Normal WriterSwitched: dm-rw: dm-a-0 -> dm-b-0
+        look again in 1000 ms
+    "#]].assert_eq(&text_of(&format!(
+        "{WHOLE}
+instances:
+  dm-a-0: {{role: double_master, epoch: 1, age: 650, missed: 5, holds: {{1: 100}}}}
+  dm-a-1: {{role: replica, epoch: 1, follows: dm-a-0, contact: 640, holds: {{1: 100}}}}
+  dm-b-0: {{role: double_master, epoch: 1, peer: dm-a-0, contact: 100}}
+  dm-b-1: {{role: replica, epoch: 1, follows: dm-b-0}}
+"
+    )));
+}
+
+#[test]
+fn an_operator_that_was_stopped_itself_condemns_nobody() {
+    expect![[r#"
+        group a: suspect dm-a-0 epoch 1: 0 probes missed, 2 needed
+        group b: suspect dm-b-0 epoch 1: 0 probes missed, 2 needed
+        service dm-a -> dm-a-0
+        service dm-b -> dm-b-0
+        service dm-ro -> nobody
+        service dm-rw -> dm-a-0
+        waits for a verdict on dm-a-0 (operator: contact 9000 ms ago; dm-a-1: does not answer; dm-b-0: does not answer)
+        waits for a verdict on dm-b-0 (operator: contact 9000 ms ago; dm-b-1: does not answer; dm-a-0: does not answer)
+        look again in 250 ms
+    "#]].assert_eq(&text_of(&format!(
+        "{WHOLE}
+instances:
+  dm-a-0: {{role: double_master, epoch: 1, peer: dm-b-0, age: 9000}}
+  dm-a-1: {{role: replica, epoch: 1, follows: dm-a-0, age: 9000}}
+  dm-b-0: {{role: double_master, epoch: 1, peer: dm-a-0, age: 9000}}
+  dm-b-1: {{role: replica, epoch: 1, follows: dm-b-0, age: 9000}}
+"
+    )));
+}
+
+#[test]
+fn silence_soon_after_a_claim_waits_for_the_quiet_time() {
+    let yaml = "
+claims:
+  a: {epoch: 1, instance: dm-a-0, age: 1000}
+  b: {epoch: 1, instance: dm-b-0}
+instances:
+  dm-a-0: {role: double_master, epoch: 1, age: 650, missed: 5, holds: {1: 100}}
+  dm-a-1: {role: replica, epoch: 1, follows: dm-a-0, contact: 640, holds: {1: 100}}
+  dm-b-0: {role: double_master, epoch: 1, peer: dm-a-0}
+  dm-b-1: {role: replica, epoch: 1, follows: dm-b-0}
+";
+    assert_eq!(
+        plan_of(yaml).groups[0].state.to_string(),
+        "suspect dm-a-0 epoch 1: its claim is too young for a failover by silence"
+    );
+}
+
+#[test]
+fn a_broken_link_alone_is_no_failover() {
+    let yaml = "
+claims:
+  a: {epoch: 1, instance: dm-a-0}
+  b: {epoch: 1, instance: dm-b-0}
+instances:
+  dm-a-0: {role: double_master, epoch: 1, peer: dm-b-0}
+  dm-a-1: {role: replica, epoch: 1, follows: dm-a-0, contact: 9000, link: connecting}
+  dm-b-0: {role: double_master, epoch: 1, peer: dm-a-0, contact: 9000, link: connecting}
+  dm-b-1: {role: replica, epoch: 1, follows: dm-b-0}
+";
+    assert_eq!(
+        plan_of(yaml).groups[0].state.to_string(),
+        "serving dm-a-0 epoch 1"
+    );
+}
+
+#[test]
+fn a_hung_disk_shows_by_writes_that_are_not_durable() {
+    let yaml = "
+claims:
+  a: {epoch: 1, instance: dm-a-0}
+  b: {epoch: 1, instance: dm-b-0}
+instances:
+  dm-a-0: {role: double_master, epoch: 1, peer: dm-b-0, unsynced: 10500, holds: {1: 4}}
+  dm-a-1: {role: replica, epoch: 1, follows: dm-a-0, holds: {1: 4}}
+  dm-b-0: {role: double_master, epoch: 1, peer: dm-a-0}
+  dm-b-1: {role: replica, epoch: 1, follows: dm-b-0}
+";
+    let plan = plan_of(yaml);
+    assert_eq!(plan.groups[0].state.to_string(), "opening dm-a-1 epoch 2");
+    let cause = plan.groups[0]
+        .failover
+        .as_ref()
+        .and_then(|start| start.cause.as_ref());
+    assert_eq!(cause.unwrap().to_string(), "disk hung for 10500 ms");
+}

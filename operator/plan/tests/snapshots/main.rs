@@ -1,0 +1,15 @@
+//! Worlds in, plans out: each case of the failover as the plan's own text.
+
+mod detection;
+mod failover;
+mod fixture;
+mod formation;
+mod repair;
+
+/// Both slots whole, one replica each: what the cases below vary.
+pub(crate) const WHOLE: &str = "
+claims:
+  a: {epoch: 1, instance: dm-a-0}
+  b: {epoch: 1, instance: dm-b-0}
+services: {dm-rw: [dm-a-0], dm-ro: [dm-a-1, dm-b-1], dm-a: [dm-a-0], dm-b: [dm-b-0]}
+";
