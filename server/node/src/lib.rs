@@ -7,6 +7,7 @@ pub mod dispatch;
 pub mod info;
 pub mod instance;
 pub mod io;
+pub mod links;
 pub mod meta;
 pub mod server;
 pub mod session;

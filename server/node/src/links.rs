@@ -24,8 +24,9 @@ mod waker;
 mod wire;
 
 pub use collect::Collected;
+pub use command::CommandError;
 
-use crate::instance::Instance;
+use crate::instance::{Instance, wall_ms};
 use crate::meta::Target;
 use shared::Shared;
 use std::io;
@@ -83,6 +84,8 @@ impl Links {
                 }
             }
         }
+        let house = keep_house(Arc::clone(&shared));
+        tasks.push(shared.runtime.spawn(house).abort_handle());
         let supervise = dial::supervise(Arc::clone(&shared));
         tasks.push(shared.runtime.spawn(supervise).abort_handle());
         Ok(Arc::new(Self { shared, tasks }))
@@ -175,5 +178,31 @@ impl Links {
     /// Records that came over links and were held already.
     pub fn duplicates(&self) -> u64 {
         self.shared.duplicates.load(Ordering::Relaxed)
+    }
+}
+
+/// How often absent receivers are looked at.
+const HOUSE_PERIOD: Duration = Duration::from_secs(5);
+
+/// Writes off receivers that are away for too long, so that they do not hold the log for ever.
+async fn keep_house(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(HOUSE_PERIOD).await;
+        let (now, absence) = (wall_ms(), shared.settings().absence);
+        let present: Vec<String> =
+            shared.receivers.lock().iter().map(|one| one.instance_id.clone()).collect();
+        for (database, horizon) in shared.horizons.lock().iter_mut() {
+            for instance in &present {
+                horizon.raise(instance, 0, now);
+            }
+            for instance in horizon.write_off(absence.as_millis() as u64, now) {
+                tracing::warn!(
+                    instance,
+                    database,
+                    absence_s = absence.as_secs(),
+                    "receiver away for too long, its place in the log is given up; it comes back by a full resync"
+                );
+            }
+        }
     }
 }

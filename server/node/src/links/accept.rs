@@ -13,7 +13,7 @@ use std::time::Duration;
 use tandem_proto::status::LinkKind;
 use tandem_replicate::handshake::{Held, decide};
 use tandem_replicate::message::FRAME_BYTES_MAX;
-use tandem_replicate::{Hello, Message, Refusal, RefuseCode, Welcome};
+use tandem_replicate::{FullMode, Hello, Message, Refusal, RefuseCode, Verdict, Welcome};
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -118,8 +118,10 @@ fn pull_what_it_alone_holds(shared: &Arc<Shared>, hello: &Hello, welcome: &Welco
     let ahead = |number: u32| {
         let held = hello.databases.iter().find(|held| held.number == number)?;
         let answer = welcome.databases.iter().find(|answer| answer.number == number)?;
+        let foreign = matches!(&answer.verdict, Verdict::Refused(refusal) if refusal.code == RefuseCode::Foreign);
+        let given_up = held.wish == Some(FullMode::Overwrite);
         let held = Held::new(&held.origins, &held.vv, &answer.origins);
-        held.is_ahead_of(&answer.vv).then_some(())
+        (!foreign && !given_up && held.is_ahead_of(&answer.vv)).then_some(())
     };
     let same_group = hello.server_id == welcome.server_id;
     let wanted = hello.databases.iter().any(|held| ahead(held.number).is_some());

@@ -30,6 +30,9 @@ pub(super) enum ApplyError {
     /// A frame has no place here.
     #[error("the source sent {0}")]
     Unexpected(&'static str),
+    /// No database may be pulled.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The thread ended without a word.
     #[error("the applying thread failed")]
     Gone,
@@ -86,7 +89,8 @@ impl Applier {
             if let Verdict::Refused(refusal) = &answer.verdict {
                 applier.refused.insert(answer.number, refusal.clone());
             } else {
-                applier.begin(answer, hello)?;
+                let told = hello.databases.iter().find(|held| held.number == answer.number);
+                applier.begin(answer, told.map_or(0, |held| held.origins.len()))?;
                 if answer.verdict == Verdict::Partial {
                     dial.partial_resyncs.fetch_add(1, Ordering::Relaxed);
                 }
@@ -96,7 +100,8 @@ impl Applier {
         Ok(applier)
     }
 
-    fn begin(&mut self, answer: &WelcomeDatabase, hello: &Hello) -> Result<(), ApplyError> {
+    /// Begins a database; the source was told of `told` origins of the own table.
+    fn begin(&mut self, answer: &WelcomeDatabase, told: usize) -> Result<(), ApplyError> {
         let database = self
             .shared
             .instance
@@ -116,8 +121,7 @@ impl Applier {
                 view.raise_index(index, row.high);
             }
         }
-        let told = hello.databases.iter().find(|held| held.number == answer.number);
-        self.books.open(database, told.map_or(0, |held| held.origins.len()), 0);
+        self.books.open(database, told, 0);
         let incoming = Incoming {
             database: Arc::clone(database),
             map,
@@ -144,7 +148,7 @@ impl Applier {
         if self.databases.is_empty()
             && let Some(refusal) = self.refused.values().next()
         {
-            return Err(StoreError::Resync(refusal.reason.clone()).into());
+            return Err(refusal.clone().into());
         }
         loop {
             self.measure_lag();
@@ -203,8 +207,7 @@ impl Applier {
             vv: VersionVector::new(),
             verdict: Verdict::Partial,
         };
-        let nobody = Hello { databases: Vec::new(), ..super::hello::nobody() };
-        self.begin(&answer, &nobody)
+        self.begin(&answer, 0)
     }
 
     fn records(&mut self, number: u32, lsn: u64, packed: &[u8]) -> Result<(), ApplyError> {

@@ -1,10 +1,9 @@
 //! What commands ask of links: whom to follow, whom to exchange with, full resyncs.
 
 use super::Links;
-use super::dial::{self, Dial};
+use super::dial;
 use crate::instance::RoleError;
 use crate::meta::{Peer, StoredRole, Target};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tandem_proto::status::LinkKind;
 use tandem_replicate::FullMode;
@@ -57,7 +56,7 @@ impl Links {
                     *dial.wish.lock() = Some(FullMode::Overwrite);
                 }
                 if !same || force {
-                    dial.kick.notify_one();
+                    dial.begin(&self.shared);
                 }
             }
         }
@@ -107,7 +106,7 @@ impl Links {
         let dial = dials.iter().find(|dial| is_same(&dial.wanted.target, target));
         let Some(dial) = dial else { return Err(CommandError::NoLink(target.clone())) };
         *dial.wish.lock() = Some(mode);
-        restart(&self.shared, dial);
+        dial.begin(&self.shared);
         Ok(())
     }
 
@@ -124,11 +123,6 @@ impl Links {
         });
         target.port == config.port && (bound || announced == Some(target.host.as_str()))
     }
-}
-
-/// Ends the link's present connection; it dials again at once.
-fn restart(shared: &Arc<super::Shared>, dial: &Arc<Dial>) {
-    dial.restart(shared);
 }
 
 /// Whether two addresses name the same place.

@@ -5,12 +5,11 @@ use super::shared::Shared;
 use crate::instance::{random_u64, wall_ms};
 use crate::meta::{StoredRole, Target};
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tandem_proto::status::{LinkKind, LinkState, LinkStatus};
 use tandem_replicate::{Backoff, FullMode};
-use tokio::sync::Notify;
 
 /// What makes a link another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +29,6 @@ pub(super) struct Dial {
     pub(super) wish: Mutex<Option<FullMode>>,
     /// Whether a human told this.
     pub(super) by_hand: AtomicBool,
-    pub(super) kick: Notify,
     shown: Mutex<Shown>,
     pub(super) full_resyncs: AtomicU64,
     pub(super) partial_resyncs: AtomicU64,
@@ -68,7 +66,6 @@ impl Dial {
             wanted,
             wish: Mutex::new(None),
             by_hand: AtomicBool::new(false),
-            kick: Notify::new(),
             shown: Mutex::new(Shown {
                 state: LinkState::Connecting,
                 reason: String::new(),
@@ -122,6 +119,14 @@ impl Dial {
     /// Notes a sign of life of the source.
     pub(super) fn heard(&self) {
         self.heard_ms.store(wall_ms(), Ordering::Relaxed);
+    }
+
+    /// Dials, again and again, until stopped.
+    pub(super) fn begin(self: &Arc<Self>, shared: &Arc<Shared>) {
+        let task = shared.runtime.spawn(keep_dialling(Arc::clone(shared), Arc::downgrade(self)));
+        if let Some(older) = self.task.lock().replace(task.abort_handle()) {
+            older.abort();
+        }
     }
 
     /// Ends the link.
@@ -196,8 +201,7 @@ pub(super) fn adjust(shared: &Arc<Shared>) -> Vec<Arc<Dial>> {
     for one in wanted {
         if !dials.iter().any(|dial| dial.wanted == one) {
             let dial = Dial::new(one);
-            let task = shared.runtime.spawn(keep_dialling(Arc::clone(shared), Arc::clone(&dial)));
-            *dial.task.lock() = Some(task.abort_handle());
+            dial.begin(shared);
             dials.push(dial);
         }
     }
@@ -207,9 +211,10 @@ pub(super) fn adjust(shared: &Arc<Shared>) -> Vec<Arc<Dial>> {
 /// Wait before a link that was refused is tried again, when nobody asks for it before.
 const REFUSED_WAIT: Duration = Duration::from_secs(2);
 
-async fn keep_dialling(shared: Arc<Shared>, dial: Arc<Dial>) {
+async fn keep_dialling(shared: Arc<Shared>, dial: Weak<Dial>) {
     let mut backoff = Backoff::default();
     loop {
+        let Some(dial) = dial.upgrade() else { return };
         let Ended { state, reason, worked } = receive::run(&shared, &dial).await;
         if worked {
             backoff.reset();
@@ -222,9 +227,7 @@ async fn keep_dialling(shared: Arc<Shared>, dial: Arc<Dial>) {
             )),
             _ => Duration::from_millis(backoff.next_ms(random_u64())),
         };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = dial.kick.notified() => backoff.reset(),
-        }
+        drop(dial);
+        tokio::time::sleep(wait).await;
     }
 }

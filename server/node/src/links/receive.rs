@@ -19,7 +19,7 @@ use tandem_merge::history::Refused;
 use tandem_proto::status::LinkState;
 use tandem_replicate::handshake::check_welcome;
 use tandem_replicate::message::FRAME_BYTES_MAX;
-use tandem_replicate::{Hello, Message, Refusal, RefuseCode, Throttle, Welcome};
+use tandem_replicate::{Hello, Message, Refusal, RefuseCode, Throttle, Verdict, Welcome};
 use tandem_store::StoreError;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -75,10 +75,13 @@ pub(super) async fn run(shared: &Arc<Shared>, dial: &Arc<Dial>) -> Ended {
         Ok(()) => Ended { state: LinkState::Streaming, reason: String::new(), worked },
         Err(failure) => {
             let state = match &failure {
-                Failure::Refused(refusal) if refusal.code == RefuseCode::LostPlace => {
+                Failure::Refused(refusal) | Failure::Apply(ApplyError::Refused(refusal))
+                    if refusal.code == RefuseCode::LostPlace =>
+                {
                     LinkState::LostPlace
                 }
-                Failure::Refused(_) | Failure::Apply(ApplyError::Store(StoreError::Refused(_))) => {
+                Failure::Refused(_)
+                | Failure::Apply(ApplyError::Refused(_) | ApplyError::Store(StoreError::Refused(_))) => {
                     LinkState::Refused
                 }
                 _ => LinkState::Connecting,
@@ -116,6 +119,7 @@ async fn session(
         ended = read(shared, dial, &settings, &mut reading, incoming, &outgoing) => ended,
         ended = write(&settings, &mut writing, to_send) => ended,
         ended = keep_time(shared, &books, &outgoing) => ended,
+        ended = try_refused_again(&welcome) => ended,
         applied = &mut applying => {
             let message = Message::Bye { reason: "done".to_owned() };
             drop(write_message(&mut writing, &message, settings.silence).await);
@@ -125,6 +129,23 @@ async fn session(
     // What has arrived is applied before anybody dials again; why it cannot be is told first.
     applying.await.map_err(|_| ApplyError::Gone)??;
     ended
+}
+
+/// How long a link goes on of which some databases were refused, before they are asked for again.
+const REFUSED_AGAIN: Duration = Duration::from_secs(5);
+
+async fn try_refused_again(welcome: &Welcome) -> Result<(), Failure> {
+    let refused = welcome.databases.iter().find_map(|answer| match &answer.verdict {
+        Verdict::Refused(refusal) => Some(refusal.clone()),
+        _ => None,
+    });
+    match refused {
+        Some(refusal) => {
+            sleep(REFUSED_AGAIN).await;
+            Err(refusal.into())
+        }
+        None => std::future::pending().await,
+    }
 }
 
 async fn connect(dial: &Dial) -> Result<TcpStream, Failure> {

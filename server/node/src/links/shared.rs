@@ -8,7 +8,7 @@ use crate::instance::{Instance, random_u64, wall_ms};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tandem_merge::Origin;
 use tandem_replicate::{Horizon, View};
@@ -37,6 +37,8 @@ pub(super) struct Shared {
     pub(super) served_partial: AtomicU64,
     /// Records that came over a link and were held already.
     pub(super) duplicates: AtomicU64,
+    /// Whether memory is over its bound, so that received records are applied slowly.
+    pub(super) stalled: AtomicBool,
 }
 
 impl std::fmt::Debug for Shared {
@@ -81,6 +83,7 @@ impl Shared {
             served_full: AtomicU64::new(0),
             served_partial: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
+            stalled: AtomicBool::new(false),
         }
     }
 

@@ -1,0 +1,5 @@
+//! Links between instances over loopback.
+
+mod identity;
+mod partial;
+mod support;
