@@ -134,6 +134,17 @@ pub struct Mark {
     pub sum: Number,
 }
 
+impl Mark {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            origin: Origin::decode(reader)?,
+            start: reader.varint("mark start")?,
+            sequence: reader.varint("mark sequence")?,
+            sum: Number::decode(reader)?,
+        })
+    }
+}
+
 /// Encoded watermarks of one effect: for each cell the marks of its contributions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Marks<'a>(pub &'a [u8]);
@@ -154,23 +165,30 @@ impl<'a> Marks<'a> {
             let key = reader.prefixed("mark key")?;
             let cell = CellId::decode(&mut reader)?;
             for _ in 0..reader.varint("mark count")? {
-                let origin = Origin::decode(&mut reader)?;
-                let start = reader.varint("mark start")?;
-                let sequence = reader.varint("mark sequence")?;
-                let sum = Number::decode(&mut reader)?;
-                each(
-                    key,
-                    cell,
-                    Mark {
-                        origin,
-                        start,
-                        sequence,
-                        sum,
-                    },
-                );
+                each(key, cell, Mark::decode(&mut reader)?);
             }
         }
         Ok(())
+    }
+
+    /// The marks of a flush, key by key: neighbours of one key together. What an object needs of a
+    /// flush is its own part, as the marks of an [`Effect::Flush`].
+    pub fn by_key(self) -> impl Iterator<Item = Result<(&'a [u8], Self), DecodeError>> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            let part = leading_key(rest).map(|(key, length)| {
+                let (head, tail) = rest.split_at(length);
+                rest = tail;
+                (key, Self(head))
+            });
+            if part.is_err() {
+                rest = &[];
+            }
+            Some(part)
+        })
     }
 
     /// Appends the marks of one cell. `key` is empty unless the effect is a flush.
@@ -185,6 +203,25 @@ impl<'a> Marks<'a> {
             mark.sum.encode(out);
         }
     }
+}
+
+/// The first key of marks, and how many bytes it has in a row.
+fn leading_key(marks: &[u8]) -> Result<(&[u8], usize), DecodeError> {
+    let mut reader = Reader::new(marks);
+    let mut first = None;
+    let mut length = 0;
+    while !reader.is_empty() {
+        let key = reader.prefixed("mark key")?;
+        if *first.get_or_insert(key) != key {
+            break;
+        }
+        CellId::decode(&mut reader)?;
+        for _ in 0..reader.varint("mark count")? {
+            Mark::decode(&mut reader)?;
+        }
+        length = marks.len() - reader.rest().len();
+    }
+    Ok((first.unwrap_or_default(), length))
 }
 
 /// One effect. Removals take what the record's context covers; puts do so too and then add the

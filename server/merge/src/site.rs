@@ -4,7 +4,7 @@
 
 use crate::context::Context;
 use crate::draft::{Draft, Objects};
-use crate::effect::{Effect, EffectReader, EffectWriter, Kind};
+use crate::effect::{Effect, EffectReader, EffectWriter, Kind, Marks};
 use crate::history::{Admission, History, Refused};
 use crate::object::{Object, merge_objects};
 use crate::origin::{Dot, Origin, OriginIndex};
@@ -127,8 +127,14 @@ fn apply_effects<E: std::fmt::Debug>(
     let mut reader = EffectReader::new(effects);
     while let Some(effect) = reader.next_effect().expect("effects of a draft decode") {
         let Some(key) = effect.key() else {
-            objects.retain(|_, object| {
-                apply(object, &effect).expect("effects of a draft apply");
+            let parts = effect
+                .marks()
+                .by_key()
+                .map(|part| part.expect("marks of a draft decode"));
+            let parts: BTreeMap<&[u8], Marks<'_>> = parts.collect();
+            objects.retain(|key, object| {
+                let marks = parts.get(&key[..]).copied().unwrap_or_default();
+                apply(object, &Effect::Flush { marks }).expect("effects of a draft apply");
                 !object.is_void()
             });
             continue;

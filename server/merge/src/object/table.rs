@@ -291,29 +291,26 @@ impl Table {
         self.counted -= counted;
     }
 
-    /// Changes one element, which is made when `make` says so, and forgotten when it holds nothing.
-    fn change(&mut self, name: &[u8], make: bool, change: impl FnOnce(&mut Element)) {
-        let hash = hash(name);
-        if let Some(element) = self.elements.find_mut(hash, |one| one.name() == name) {
-            let before = tally(element);
-            change(element);
-            let (after, void) = (tally(element), element.is_void());
-            self.count_out(before);
-            if void {
-                if let Ok(entry) = self.elements.find_entry(hash, |one| one.name() == name) {
-                    let _gone = entry.remove();
-                }
-                self.relax();
-            } else {
-                self.bytes += after.0;
-                self.unseen += after.1;
-                self.counted += after.2;
+    /// Changes one element, and forgets it when it holds nothing then. False when it is absent.
+    fn change(&mut self, name: &[u8], hash: u64, change: impl FnOnce(&mut Element)) -> bool {
+        let Some(element) = self.elements.find_mut(hash, |one| one.name() == name) else {
+            return false;
+        };
+        let before = tally(element);
+        change(element);
+        let (after, void) = (tally(element), element.is_void());
+        self.count_out(before);
+        if void {
+            if let Ok(entry) = self.elements.find_entry(hash, |one| one.name() == name) {
+                let _gone = entry.remove();
             }
-        } else if make {
-            let mut element = Element::new(name);
-            change(&mut element);
-            self.insert(element);
+            self.relax();
+        } else {
+            self.bytes += after.0;
+            self.unseen += after.1;
+            self.counted += after.2;
         }
+        true
     }
 
     /// Gives memory back after many removals.
@@ -325,12 +322,14 @@ impl Table {
 
     /// Adds an element that is not there yet.
     pub(crate) fn insert(&mut self, element: Element) {
-        if element.is_void() {
-            return;
+        if !element.is_void() {
+            self.insert_hashed(rehash(&element), element);
         }
+    }
+
+    fn insert_hashed(&mut self, hash: u64, element: Element) {
         self.count_in(&element);
-        self.elements
-            .insert_unique(rehash(&element), element, rehash);
+        self.elements.insert_unique(hash, element, rehash);
     }
 
     pub(crate) fn put(
@@ -342,25 +341,28 @@ impl Table {
         value: &[u8],
     ) {
         let hash = hash(name);
-        if self.elements.find(hash, |one| one.name() == name).is_none() {
-            self.insert(Element(Repr::Plain(pack(name, dot, stamp, value))));
-            return;
-        }
-        self.change(name, false, |element| {
+        if !self.change(name, hash, |element| {
             element.put(context, dot, stamp, value);
-        });
+        }) {
+            self.insert_hashed(hash, Element(Repr::Plain(pack(name, dot, stamp, value))));
+        }
     }
 
     pub(crate) fn remove(&mut self, name: &[u8], context: Context<'_>) {
-        self.change(name, false, |element| element.remove(context, NEVER));
+        self.change(name, hash(name), |element| element.remove(context, NEVER));
     }
 
     pub(crate) fn add(&mut self, name: &[u8], origin: OriginIndex, entry: Entry) {
-        self.change(name, true, |element| element.full().add(origin, entry));
+        let hash = hash(name);
+        if !self.change(name, hash, |element| element.full().add(origin, entry)) {
+            let mut element = Element::new(name);
+            element.full().add(origin, entry);
+            self.insert_hashed(hash, element);
+        }
     }
 
     pub(crate) fn mark(&mut self, name: &[u8], origin: OriginIndex, mark: &Mark, remover: Dot) {
-        self.change(name, false, |element| {
+        self.change(name, hash(name), |element| {
             if let Repr::Full(full) = &mut element.0 {
                 full.cell.mark(origin, mark, remover);
             }
@@ -374,7 +376,7 @@ impl Table {
         mark: &Mark,
         context: Context<'_>,
     ) {
-        self.change(name, false, |element| {
+        self.change(name, hash(name), |element| {
             if let Repr::Full(full) = &mut element.0 {
                 full.cell.mark_naively(origin, mark, context);
                 element.simplify();
