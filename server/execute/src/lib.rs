@@ -196,3 +196,6 @@ fn run_keys(
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;

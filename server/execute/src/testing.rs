@@ -128,6 +128,24 @@ impl Site {
         (out, effects.bytes().to_vec())
     }
 
+    /// A draft that reads at this moment.
+    pub fn draft(&self) -> Draft<'_> {
+        let now = self.clock.now(stamp_of_ms(self.wall_ms));
+        Draft::new(&self.table, &self.origins, Some(self.own), now)
+    }
+
+    /// Runs something else than a command on a draft, keeps its effects, and gives its reply.
+    pub fn with_draft(&mut self, run: impl FnOnce(&mut Draft<'_>, &mut Reply<'_>)) -> Vec<u8> {
+        let stamp = self.clock.tick(stamp_of_ms(self.wall_ms));
+        let mut out = Vec::new();
+        let mut effects = EffectWriter::default();
+        let mut draft = Draft::new(&self.table, &self.origins, Some(self.own), stamp);
+        run(&mut draft, &mut Reply::new(&mut out, self.protocol));
+        draft.finish(self.sequence + 1, &mut effects);
+        self.apply(effects.bytes(), stamp);
+        out
+    }
+
     fn by_fast(&self, args: &[Vec<u8>], stamp: Stamp) -> Option<(Vec<u8>, Vec<u8>)> {
         let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
         let spec = command::lookup(args[0])?;

@@ -23,8 +23,8 @@ const PATTERNS: &[&str] = &[
     "SET K V PXAT N",
     "SET K V NX EX T",
     "SET K V XX KEEPTTL GET",
-    "SET K V PXAT 1",
-    "SET K V GET EXAT 1",
+    "SET K V PXAT 1000000000",
+    "SET K V GET EXAT 1000000000",
     "GET K",
     "GET K",
     "GETSET K V",
@@ -35,7 +35,7 @@ const PATTERNS: &[&str] = &[
     "GETEX K EXAT U",
     "GETEX K PXAT N",
     "GETEX K PERSIST",
-    "GETEX K PXAT 1",
+    "GETEX K PXAT 1000000000",
     "SETNX K V",
     "SETEX K T V",
     "PSETEX K M V",
@@ -180,6 +180,7 @@ const OFFSETS: &[&str] = &[
     "x",
     "-9223372036854775808",
 ];
+/// No number here is a time that passes during a test.
 const STRAYS: &[&str] = &[
     "NX",
     "XX",
@@ -195,7 +196,7 @@ const STRAYS: &[&str] = &[
     "MATCH",
     "WITHVALUES",
     "foo",
-    "10",
+    "40000000000",
     "-1",
     "0",
     "",
@@ -259,7 +260,7 @@ impl Generator {
             "O" => self.pick(OFFSETS).into(),
             // Spans and times lie so far apart that no clock reading decides which is later.
             "T" => (10_000 * (1 + self.below(100_000))).to_string().into(),
-            "M" => (10_000_000 * (1 + self.below(100_000))).to_string().into(),
+            "M" => (10_000_000 * (1 + self.below(20_000))).to_string().into(),
             "U" => (5_000_000_000 + 10_000 * self.below(100_000))
                 .to_string()
                 .into(),
