@@ -189,6 +189,7 @@ fn restore(
             member.clone_from(known);
         }
     }
+    status.waits_for.clear();
     if is_running {
         status.waits_for.clone_from(&published.status.waits_for);
     }

@@ -68,18 +68,13 @@ pub fn execute(
         command::refuse_arity(spec, reply);
         return;
     }
-    let done = match run_string(spec.id, args, draft, env, reply)
+    let done = run_string(spec.id, args, draft, env, reply)
         .or_else(|| run_hash(spec.id, args, draft, env, reply))
-        .or_else(|| run_keys(spec.id, args, draft, env, reply))
-    {
-        Some(done) => done,
-        None => {
-            command::refuse_unknown(args.iter().copied(), reply);
-            return;
-        }
-    };
-    if let Err(refusal) = done {
-        reply.error_display(refusal);
+        .or_else(|| run_keys(spec.id, args, draft, env, reply));
+    match done {
+        Some(Ok(())) => {}
+        Some(Err(refusal)) => reply.error_display(refusal),
+        None => command::refuse_unknown(args.iter().copied(), reply),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Strings: reading, writing, adding to and cutting from them. SET and GETEX with their options are
 //! in `string/set.rs`.
 
+#![expect(clippy::unnecessary_wraps, reason = "commands have one shape, whether they can refuse or not")]
+
 pub(crate) mod set;
 
 use crate::argument::integer;

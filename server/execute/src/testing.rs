@@ -231,7 +231,7 @@ pub fn shown(reply: &[u8]) -> String {
                 rest = tail;
             }
             [byte, tail @ ..] => {
-                text.push_str(&format!("\\x{byte:02x}"));
+                text.extend([r"\x".to_owned(), format!("{byte:02x}")]);
                 rest = tail;
             }
         }
@@ -305,7 +305,7 @@ pub fn run_cases(file: &str) -> (usize, usize) {
     (count, fast_count + site.fast_count)
 }
 
-/// SplitMix64.
+/// The next of a row of random numbers (`SplitMix64`).
 pub fn next_random(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut z = *seed;

@@ -203,8 +203,17 @@ impl Object {
     /// Whether any origin's contribution is held, alive or dead.
     pub fn has_contributions(&self) -> bool {
         match &self.0 {
-            Repr::Packed(bytes) => Scalar::read(bytes).entry.is_some(),
+            Repr::Packed(bytes) => packed::has_entry(bytes),
             Repr::General(general) => general.has_entries(),
+        }
+    }
+
+    /// The counter of a key that is nothing else, as long as none of it has expired.
+    #[inline]
+    pub(crate) fn counter(&self, now: Stamp) -> Option<packed::Counter<'_>> {
+        match &self.0 {
+            Repr::Packed(bytes) if self.hidden_upto(now) == 0 => packed::counter(bytes),
+            _ => None,
         }
     }
 

@@ -69,6 +69,9 @@ pub fn upkeep(server: &Arc<Server>, budget: impl Fn() -> u64) {
             bytes_max: config.binlog_size_max,
         }
     };
-    let horizon = |database: &Database| database.log.durable();
+    let horizon = |database: &Database| {
+        let needed = server.links().and_then(|links| links.horizon(database.number));
+        needed.unwrap_or_else(|| database.log.durable())
+    };
     server.upkeep.run(&server.instance, &server.stats, budget, horizon, retention);
 }

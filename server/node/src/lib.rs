@@ -9,6 +9,7 @@ pub mod instance;
 pub mod io;
 pub mod links;
 pub mod meta;
+pub mod report;
 pub mod server;
 pub mod session;
 pub mod slowlog;

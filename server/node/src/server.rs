@@ -5,6 +5,7 @@ use crate::config::{AppendFsync, BindAddress, Config};
 use crate::instance::{Instance, wall_ms};
 use crate::meta::{Peer, StoredRole, Target};
 use crate::io::{Acceptor, Durability, Inbox, Post, Ticket, Worker, mailbox};
+use crate::links::Links;
 use crate::slowlog::Slowlog;
 use crate::stats::Stats;
 use crate::tasks::{Syncer, Upkeep};
@@ -40,6 +41,7 @@ pub struct Server {
     pub slowlog: Slowlog,
     /// Whether expired keys are swept (DEBUG SET-ACTIVE-EXPIRE).
     pub sweeping: AtomicBool,
+    links: std::sync::OnceLock<Arc<Links>>,
     runtime: tokio::runtime::Handle,
     inboxes: Vec<Arc<Inbox>>,
     tuning: Tuning,
@@ -166,9 +168,17 @@ impl Server {
         tuning.idle_timeout_s.store(config.timeout.map_or(0, |timeout| timeout.as_secs()), Ordering::Relaxed);
     }
 
+    /// The links, once they are up.
+    pub fn links(&self) -> Option<&Arc<Links>> {
+        self.links.get()
+    }
+
     /// A worker has written to a log: wakes whoever waits for that.
     #[inline]
     pub fn log_grew(&self) {
+        if let Some(links) = self.links.get() {
+            links.wake();
+        }
         if self.tuning.always.load(Ordering::Relaxed) {
             self.syncer.request();
         }
@@ -300,6 +310,7 @@ fn serve(runtime: &tokio::runtime::Runtime, instance: Arc<Instance>) -> anyhow::
         upkeep: Upkeep::default(),
         slowlog: Slowlog::default(),
         sweeping: AtomicBool::new(true),
+        links: std::sync::OnceLock::new(),
         runtime: runtime.handle().clone(),
         inboxes: inboxes.clone(),
         tuning: Tuning::default(),
@@ -307,6 +318,15 @@ fn serve(runtime: &tokio::runtime::Runtime, instance: Arc<Instance>) -> anyhow::
     });
     server.retune();
     crate::boot::take_role(&server)?;
+    let link_addresses: Vec<_> = binds
+        .iter()
+        .map(|(a, optional)| {
+            let port = a.port() + crate::config::LINK_PORT_OFFSET;
+            (SocketAddr::new(a.ip(), port), *optional)
+        })
+        .collect();
+    let links = runtime.block_on(Links::start(Arc::clone(&instance), &link_addresses))?;
+    let _ = server.links.set(links);
     let acceptor = Acceptor::bind(&binds, backlog, inboxes.clone())?;
     let stop_accepting = acceptor.stopper();
     let mut threads = Vec::new();

@@ -14,7 +14,7 @@ const TICK_MS: u64 = 100;
 const CHAOS_TICKS: u64 = 150;
 const PEACE_TICKS: u64 = 400;
 
-/// SplitMix64 (Steele, Lea, Flood 2014): small, and the same everywhere.
+/// `SplitMix64` (Steele, Lea, Flood 2014): small, and the same everywhere.
 struct Dice(u64);
 
 impl Dice {
@@ -39,8 +39,9 @@ pub(crate) fn run(seed: u64) -> Result<(), String> {
     let mut dice = Dice(seed);
     let replicas = dice.below(3);
     let spec = serde_json::json!({ "replicasPerMaster": replicas });
-    let object = DoubleMaster::new("dm", serde_json::from_value(spec).unwrap());
-    let mut world = World::new(validate(&object).unwrap());
+    let spec = serde_json::from_value(spec).map_err(|error| error.to_string())?;
+    let valid = validate(&DoubleMaster::new("dm", spec)).map_err(|error| error.to_string())?;
+    let mut world = World::new(valid);
     let mut late: Option<DoubleMasterPlan> = None;
     let mut written: BTreeMap<Origin, u64> = BTreeMap::new();
     for tick in 0..CHAOS_TICKS + PEACE_TICKS {

@@ -53,6 +53,10 @@ fn minute() -> u64 {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one word of a fixture"
+)]
 struct InstanceFixture {
     /// Milliseconds since its process ended.
     exited: Option<u64>,
@@ -113,11 +117,11 @@ impl Default for InstanceFixture {
 
 /// The plan of a fixture.
 pub(crate) fn plan_of(yaml: &str) -> DoubleMasterPlan {
-    let fixture: Fixture = serde_yaml::from_str(yaml).unwrap();
+    let fixture: Fixture = serde_yaml::from_str(yaml).expect("a fixture");
     let spec = fixture
         .spec
-        .unwrap_or_else(|| serde_json::from_str("{}").unwrap());
-    let valid = validate(&DoubleMaster::new("dm", spec)).unwrap();
+        .unwrap_or_else(|| serde_json::from_str("{}").expect("defaults"));
+    let valid = validate(&DoubleMaster::new("dm", spec)).expect("a valid specification");
     let observed = Observed {
         instances: fixture
             .instances

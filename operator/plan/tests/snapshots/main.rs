@@ -1,5 +1,10 @@
 //! Worlds in, plans out: each case of the failover as the plan's own text.
 
+#![expect(
+    clippy::needless_raw_string_hashes,
+    reason = "expect-test writes them when it updates"
+)]
+
 mod detection;
 mod failover;
 mod fixture;

@@ -103,8 +103,7 @@ pub(crate) fn is_small(draft: &Draft<'_>, key: &[u8]) -> bool {
 fn cursor(text: &[u8]) -> Result<u64, Refusal> {
     let (is_negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        digits => (false, digits),
+        [b'+', digits @ ..] | digits => (false, digits),
     };
     if digits.is_empty() {
         return if text.is_empty() {

@@ -4,7 +4,7 @@
 use super::AddError;
 use super::pending::{Grown, grown_parts};
 use crate::effect::{CellId, Effect, EffectWriter, Kind, Marks, Number};
-use crate::object::{Amount, Object, Observed};
+use crate::object::{Amount, Object, Observed, parse_int};
 use crate::origin::{OriginIndex, Origins};
 use crate::stamp::{NEVER, Stamp};
 
@@ -179,6 +179,19 @@ pub fn add(
     origins: &Origins,
     out: &mut EffectWriter,
 ) -> Result<Number, AddError> {
+    if let (Kind::String, Number::Int(delta)) = (kind, delta)
+        && let Some((start, sum, value)) = count_on(object, delta, own, now)
+    {
+        let sum = Number::Int(sum);
+        out.push(&Effect::Add {
+            key,
+            kind,
+            element,
+            start,
+            sum,
+        });
+        return Ok(Number::Int(value));
+    }
     let shown = object.and_then(|object| object.kind(now, origins));
     if shown.is_some_and(|shown| shown != kind) || kind == Kind::Set {
         return Err(AddError::WrongType);
@@ -220,6 +233,25 @@ pub fn add(
         }
         Number::Int(_) => target.value,
     })
+}
+
+/// INCR of a plain counter by the origin that counts it: start and new sum of its contribution, and
+/// the new visible value. `None` when it is another case, or does not fit.
+#[inline]
+fn count_on(
+    object: Option<&Object>,
+    delta: i64,
+    own: Option<OriginIndex>,
+    now: Stamp,
+) -> Option<(u64, i64, i64)> {
+    let counter = object?.counter(now)?;
+    if own != Some(counter.origin) {
+        return None;
+    }
+    let base = counter.base.map_or(Some(0), parse_int)?;
+    let sum = counter.sum.checked_add(delta)?;
+    let value = base.checked_add(counter.sum)?.checked_add(delta)?;
+    Some((counter.start, sum, value))
 }
 
 /// DEL. False when nothing was visible.

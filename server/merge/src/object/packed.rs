@@ -354,6 +354,40 @@ pub(crate) fn plain_value(bytes: &[u8]) -> Option<(Stamp, &[u8])> {
     Some((u64_at(bytes, 14), &bytes[places.key_end..]))
 }
 
+/// Whether a contribution is held.
+#[inline]
+pub(crate) fn has_entry(bytes: &[u8]) -> bool {
+    bytes[0] & HAS_ENTRY != 0
+}
+
+/// A whole number that one origin counts: the fast way of INCR.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counter<'a> {
+    pub(crate) origin: OriginIndex,
+    pub(crate) start: u64,
+    pub(crate) sum: i64,
+    /// The value it is counted on.
+    pub(crate) base: Option<&'a [u8]>,
+}
+
+/// The counter, when there is one.
+#[inline]
+pub(crate) fn counter(bytes: &[u8]) -> Option<Counter<'_>> {
+    if !has_entry(bytes) {
+        return None;
+    }
+    let place = places(bytes);
+    let Number::Int(sum) = number_at(bytes, place.entry + 20) else {
+        return None;
+    };
+    Some(Counter {
+        origin: OriginIndex(u32_at(bytes, place.entry)),
+        start: u64_at(bytes, place.entry + 4),
+        sum,
+        base: (bytes[0] & HAS_VALUE != 0).then(|| &bytes[place.key_end..]),
+    })
+}
+
 /// SET where everything that was there is covered: in place when the size stays.
 /// Returns whether it was done.
 pub(crate) fn set_string(

@@ -1,22 +1,31 @@
 //! Commands about roles, links and acknowledgements.
 
 use super::Flow;
+use crate::instance::wall_ms;
 use crate::io::Turn;
+use crate::links::Links;
+use crate::meta::{Peer, StoredRole, Target};
 use crate::server::Server;
 use crate::session::Session;
 use std::sync::Arc;
+use std::time::Duration;
 use tandem_proto::command::CommandId;
+use tandem_proto::number::parse_i64;
 use tandem_proto::reply::Reply;
 use tandem_store::StoreError;
 
 pub(super) fn run(
     server: &Arc<Server>,
-    _session: &mut Session,
+    session: &mut Session,
     id: CommandId,
-    _args: &[&[u8]],
+    args: &[&[u8]],
     reply: &mut Reply<'_>,
-    _turn: &mut Turn,
+    turn: &mut Turn,
 ) -> Result<Flow, StoreError> {
+    let Some(links) = server.links() else {
+        reply.error("LOADING links are not up yet; try again");
+        return Ok(Flow::Next);
+    };
     match id {
         CommandId::Role => {
             reply.array(3);
@@ -24,7 +33,168 @@ pub(super) fn run(
             reply.integer(0);
             reply.array(0);
         }
-        _ => reply.error("ERR links are not up yet"),
+        CommandId::SlaveOf | CommandId::ReplicaOf => slaveof(links, args, reply),
+        CommandId::Tandem => return Ok(tandem(server, links, args, reply, turn)),
+        CommandId::Wait => return Ok(wait(session, links, args, reply)),
+        _ => reply.error("ERR command is not available yet"),
     }
     Ok(Flow::Next)
+}
+
+fn text(word: &[u8]) -> String {
+    String::from_utf8_lossy(word).into_owned()
+}
+
+fn port(word: &[u8]) -> Option<u16> {
+    parse_i64(word).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)
+}
+
+fn settle<E: std::fmt::Display>(result: Result<(), E>, reply: &mut Reply<'_>) {
+    match result {
+        Ok(()) => reply.ok(),
+        Err(error) => reply.error_display(error),
+    }
+}
+
+fn slaveof(links: &Links, args: &[&[u8]], reply: &mut Reply<'_>) {
+    if args.len() == 3 && args[1].eq_ignore_ascii_case(b"no") && args[2].eq_ignore_ascii_case(b"one") {
+        return settle(links.slaveof_no_one(), reply);
+    }
+    let force = match args.get(3) {
+        None => false,
+        Some(word) if word.eq_ignore_ascii_case(b"force") => true,
+        Some(_) => return reply.error("ERR syntax error; use SLAVEOF host port [force]"),
+    };
+    match port(args[2]) {
+        Some(port) => settle(links.slaveof(&text(args[1]), port, force), reply),
+        None => reply.error("ERR Invalid master port"),
+    }
+}
+
+/// WAIT numreplicas timeout: counts replicas that have applied this client's last write.
+fn wait(session: &Session, links: &Arc<Links>, args: &[&[u8]], reply: &mut Reply<'_>) -> Flow {
+    let wanted = parse_i64(args[1]).and_then(|n| usize::try_from(n).ok());
+    let timeout = parse_i64(args[2]).and_then(|n| u64::try_from(n).ok());
+    let (Some(wanted), Some(timeout)) = (wanted, timeout) else {
+        reply.error("ERR value is not an integer or out of range");
+        return Flow::Next;
+    };
+    let Some((database, dot, _)) = session.last_write else {
+        reply.integer(links.count_in_time(Duration::from_secs(10)) as i64);
+        return Flow::Next;
+    };
+    let patience = match timeout {
+        0 => Duration::from_secs(365 * 86_400),
+        ms => Duration::from_millis(ms),
+    };
+    let links = Arc::clone(links);
+    Flow::Elsewhere(Box::pin(async move {
+        let count = links.wait_for(wanted, patience, |l| l.count_applied(database, dot)).await;
+        format!(":{count}\r\n").into_bytes()
+    }))
+}
+
+fn tandem(
+    server: &Arc<Server>,
+    links: &Arc<Links>,
+    args: &[&[u8]],
+    reply: &mut Reply<'_>,
+    turn: &Turn,
+) -> Flow {
+    let sub = args[1].to_ascii_lowercase();
+    let number = |word: &[u8]| parse_i64(word).and_then(|n| u64::try_from(n).ok());
+    match (sub.as_slice(), &args[2..]) {
+        (b"status", []) => {
+            let status = crate::report::status(server, links);
+            reply.bulk(&serde_json::to_vec(&status).unwrap_or_default());
+        }
+        (b"promote", [epoch, rest @ ..]) => match number(epoch) {
+            Some(epoch) => return promote(server, links, epoch, rest),
+            None => reply.error("ERR epoch is not a number"),
+        },
+        (b"demote", [epoch]) => {
+            let epoch = number(epoch).unwrap_or(0);
+            let result = server.instance.stop_writing(|meta| {
+                meta.epoch = meta.epoch.max(epoch);
+                meta.role = StoredRole::Waiting;
+            });
+            settle(result.map_err(|error| format!("ERR {error}")), reply);
+        }
+        (b"follow", [epoch, host, to]) => match (number(epoch), port(to)) {
+            (Some(epoch), Some(port)) => {
+                settle(links.follow(epoch, Target { host: text(host), port }), reply);
+            }
+            _ => reply.error("ERR use TANDEM FOLLOW epoch host port"),
+        },
+        (b"peer", [none]) if none.eq_ignore_ascii_case(b"none") => {
+            settle(links.set_peer(None), reply);
+        }
+        (b"peer", [host, to, id]) => match (port(to), number(id)) {
+            (Some(port), Some(id)) => {
+                let target = Target { host: text(host), port };
+                settle(links.set_peer(Some(Peer { target, server_id: id as u32 })), reply);
+            }
+            _ => reply.error("ERR use TANDEM PEER host port server-id"),
+        },
+        (b"members", ids) => {
+            let ids: Vec<u32> = ids.iter().filter_map(|id| number(id)).map(|id| id as u32).collect();
+            let result = server.instance.update(|meta| meta.members = ids);
+            settle(result.map_err(|error| format!("ERR {error}")), reply);
+        }
+        (b"digest", words) => {
+            let chosen = words.first().and_then(|word| number(word)).unwrap_or(0) as u32;
+            let Some(database) = server.instance.store.get(chosen) else {
+                reply.bulk(format!("{:032x}", 0).as_bytes());
+                return Flow::Next;
+            };
+            let now = database.now(tandem_merge::stamp::stamp_of_ms(turn.wall_ms));
+            match database.digest(now) {
+                Ok((digest, _)) => reply.bulk(format!("{digest:032x}").as_bytes()),
+                Err(error) => reply.error_display(format_args!("ERR {error}")),
+            }
+        }
+        _ => reply.error(
+            "ERR unknown TANDEM subcommand; there are STATUS, PROMOTE, DEMOTE, FOLLOW, PEER, MEMBERS, DIGEST",
+        ),
+    }
+    Flow::Next
+}
+
+/// Collects what the named instances hold, then opens for writes.
+fn promote(server: &Arc<Server>, links: &Arc<Links>, epoch: u64, words: &[&[u8]]) -> Flow {
+    let mut targets = Vec::new();
+    let mut deadline = Duration::from_millis(1000);
+    for pair in words.chunks(2) {
+        let [word, value] = pair else { continue };
+        if word.eq_ignore_ascii_case(b"from")
+            && let Some((host, to)) = text(value).rsplit_once(':')
+            && let Ok(port) = to.parse()
+        {
+            targets.push(Target { host: host.to_owned(), port });
+        } else if word.eq_ignore_ascii_case(b"timeout") {
+            deadline = Duration::from_millis(parse_i64(value).unwrap_or(1000).max(0) as u64);
+        }
+    }
+    let (server, links) = (Arc::clone(server), Arc::clone(links));
+    Flow::Elsewhere(Box::pin(async move {
+        let begun = wall_ms();
+        let collected = if targets.is_empty() {
+            0
+        } else {
+            links.collect(targets, deadline).await.records
+        };
+        match server.instance.become_writer(epoch) {
+            Ok(origin) => {
+                let body = serde_json::json!({
+                    "epoch": epoch,
+                    "incarnation": format!("{:016x}", origin.incarnation),
+                    "collected_records": collected,
+                    "elapsed_ms": wall_ms().saturating_sub(begun),
+                })
+                .to_string();
+                format!("${}\r\n{body}\r\n", body.len()).into_bytes()
+            }
+            Err(error) => format!("-{error}\r\n").into_bytes(),
+        }
+    }))
 }
