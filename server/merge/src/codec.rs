@@ -81,6 +81,16 @@ impl<'a> Reader<'a> {
     /// Reads a LEB128 number of at most ten bytes.
     #[inline]
     pub fn varint(&mut self, what: &'static str) -> Result<u64, DecodeError> {
+        match self.rest.split_first() {
+            Some((first, tail)) if *first < 0x80 => {
+                self.rest = tail;
+                Ok(u64::from(*first))
+            }
+            _ => self.long_varint(what),
+        }
+    }
+
+    fn long_varint(&mut self, what: &'static str) -> Result<u64, DecodeError> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte(what)?;
