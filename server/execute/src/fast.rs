@@ -9,6 +9,8 @@ use crate::argument::is;
 use crate::counter::{answer_integer, negated};
 use crate::expiry::{TimeForm, has_come};
 use crate::keys::expire::{TimeLeft, shown};
+use crate::refusal::Refusal;
+use std::borrow::Cow;
 use tandem_merge::stamp::{deadline_of_ms, ms_of};
 use tandem_merge::{
     EffectWriter, Kind, NEVER, Number, Object, OriginIndex, Origins, Stamp, direct,
@@ -68,37 +70,23 @@ impl One<'_> {
                     None => self.is_free().then(|| reply.null())?,
                 },
             },
-            (CommandId::HGet, [_, _, field]) => {
-                if !self.shows(Kind::Hash)? {
-                    reply.null();
-                    return Some(());
-                }
-                match self
-                    .object?
-                    .element(Kind::Hash, field, self.now, self.origins)
-                {
-                    Some(value) => reply.bulk(&value),
-                    None => reply.null(),
-                }
-            }
+            (CommandId::HGet, [_, _, field]) => match self.field(field).ok()? {
+                Some(value) => reply.bulk(&value),
+                None => reply.null(),
+            },
             (CommandId::Exists, [_, _]) => reply.integer((!self.is_free()).into()),
             (CommandId::StrLen, [_, _]) => {
-                let length = match self.shows(Kind::String)? {
-                    true => self.object?.string(self.now, self.origins)?.len(),
-                    false => 0,
-                };
-                reply.integer(length as i64);
+                let value = self.seen(Kind::String).ok()?;
+                let value = value.and_then(|object| object.string(self.now, self.origins));
+                reply.integer(value.map_or(0, |value| value.len() as i64));
             }
             (CommandId::HExists, [_, _, field]) => {
-                reply.integer((self.shows(Kind::Hash)? && self.has_field(field)).into());
+                reply.integer(self.field(field).ok()?.is_some().into());
             }
             (CommandId::HLen, [_, _]) => {
-                let count = match self.shows(Kind::Hash)? {
-                    true => self
-                        .object?
-                        .element_count(Kind::Hash, self.now, self.origins),
-                    false => 0,
-                };
+                let count = self.seen(Kind::Hash).ok()?.map_or(0, |object| {
+                    object.element_count(Kind::Hash, self.now, self.origins)
+                });
                 reply.integer(count as i64);
             }
             (CommandId::Ttl, [_, _]) => self.answer_time(TimeLeft::Seconds, reply),
@@ -180,23 +168,22 @@ impl One<'_> {
             .is_none_or(|object| object.kind(self.now, self.origins).is_none())
     }
 
-    /// Whether the key shows this type; `None` when it shows another, which is for others to tell.
-    fn shows(&self, kind: Kind) -> Option<bool> {
-        let Some(shown) = self
+    /// The object, if the key shows anything; refuses another type.
+    fn seen(&self, kind: Kind) -> Result<Option<&Object>, Refusal> {
+        let shown = self
             .object
-            .and_then(|object| object.kind(self.now, self.origins))
-        else {
-            return Some(false);
-        };
-        (shown == kind).then_some(true)
+            .and_then(|object| object.kind(self.now, self.origins));
+        match shown {
+            None => Ok(None),
+            Some(shown) if shown == kind => Ok(self.object),
+            Some(_) => Err(Refusal::WrongType),
+        }
     }
 
-    fn has_field(&self, field: &[u8]) -> bool {
-        self.object.is_some_and(|object| {
-            object
-                .element(Kind::Hash, field, self.now, self.origins)
-                .is_some()
-        })
+    /// The value of a field; refuses a key of another type.
+    fn field(&self, field: &[u8]) -> Result<Option<Cow<'_, [u8]>>, Refusal> {
+        let object = self.seen(Kind::Hash)?;
+        Ok(object.and_then(|object| object.element(Kind::Hash, field, self.now, self.origins)))
     }
 
     fn answer_time(&self, form: TimeLeft, reply: &mut Reply<'_>) {
@@ -256,7 +243,7 @@ impl One<'_> {
         out: &mut EffectWriter,
         reply: &mut Reply<'_>,
     ) -> Option<()> {
-        let is_new = !(self.shows(Kind::Hash)? && self.has_field(field));
+        let is_new = self.field(field).ok()?.is_none();
         let Self {
             object,
             origins,

@@ -1,7 +1,10 @@
 //! Keys, whatever they hold: removing, finding, moving. Ends are in `keys/expire.rs`, COPY in
 //! `keys/copy.rs`, OBJECT in `keys/object.rs`.
 
-#![expect(clippy::unnecessary_wraps, reason = "commands have one shape, whether they can refuse or not")]
+#![expect(
+    clippy::unnecessary_wraps,
+    reason = "commands have one shape, whether they can refuse or not"
+)]
 
 pub(crate) mod copy;
 pub(crate) mod expire;

@@ -1,7 +1,10 @@
 //! Strings: reading, writing, adding to and cutting from them. SET and GETEX with their options are
 //! in `string/set.rs`.
 
-#![expect(clippy::unnecessary_wraps, reason = "commands have one shape, whether they can refuse or not")]
+#![expect(
+    clippy::unnecessary_wraps,
+    reason = "commands have one shape, whether they can refuse or not"
+)]
 
 pub(crate) mod set;
 

@@ -11,6 +11,7 @@ mod open;
 mod purge;
 
 pub use apply::{Applied, OriginMap};
+pub(crate) use apply::{context_of, lock_effects};
 pub use open::OpenReport;
 pub use purge::Retention;
 
@@ -103,15 +104,21 @@ pub struct Database {
     /// Its log.
     pub log: Arc<Log>,
     commit: Mutex<Commit>,
-    directory: PathBuf,
-    disk: Arc<dyn Disk>,
+    pub(crate) directory: PathBuf,
+    pub(crate) disk: Arc<dyn Disk>,
     engine: Engine,
     options: Options,
     clock_floor: AtomicU64,
-    holes: AtomicBool,
-    upkeep: Mutex<checkpoint::Upkeep>,
-    retired: Mutex<Vec<Arc<Tree>>>,
-    replay_from: AtomicU64,
+    pub(crate) holes: AtomicBool,
+    pub(crate) upkeep: Mutex<checkpoint::Upkeep>,
+    pub(crate) retired: Mutex<Vec<Arc<Tree>>>,
+    pub(crate) replay_from: AtomicU64,
+    /// Lsn before which the log belongs to a state that was given up: it is never served.
+    pub(crate) serve_from: AtomicU64,
+    /// Lsn from which a full resync still needs the log; `u64::MAX` while there is none.
+    pub(crate) pin: AtomicU64,
+    /// Whether a full resync is being received.
+    pub(crate) resyncing: AtomicBool,
     next_tree: Arc<AtomicU64>,
     sharing: Mutex<()>,
     /// Number of the own origin, for drafting; `u32::MAX` when not a writer. The commit checks it.
@@ -134,6 +141,16 @@ impl Database {
     #[inline]
     pub fn now(&self, wall: Stamp) -> Stamp {
         wall.max(self.clock_floor.load(Ordering::Relaxed))
+    }
+
+    /// Lsn before which the log is never served: it belongs to a state that was given up.
+    pub fn serve_from(&self) -> u64 {
+        self.serve_from.load(Ordering::Acquire)
+    }
+
+    /// Whether a full resync is being received.
+    pub fn is_resyncing(&self) -> bool {
+        self.resyncing.load(Ordering::Acquire)
     }
 
     /// Whether some records are known of but not held.

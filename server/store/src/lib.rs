@@ -7,6 +7,7 @@ pub mod error;
 pub mod hash;
 pub mod log;
 pub mod manifest;
+pub mod resync;
 pub mod shard;
 pub mod store;
 pub mod tree;

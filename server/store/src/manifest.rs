@@ -26,6 +26,8 @@ pub struct Manifest {
     pub counted: bool,
     /// Last own stamp given when this was written.
     pub stamp: u64,
+    /// Lsn before which the log belongs to a state that was given up: it is never served.
+    pub serve_from: u64,
 }
 
 /// Name of the file.
@@ -41,6 +43,7 @@ impl Manifest {
         put_varint(&mut out, self.keys.max(0) as u64);
         out.push(u8::from(self.counted));
         put_varint(&mut out, self.stamp);
+        put_varint(&mut out, self.serve_from);
         let mut history = Vec::new();
         self.history.encode(&mut history);
         put_prefixed(&mut out, &history);
@@ -68,9 +71,10 @@ impl Manifest {
         let keys = reader.varint("key count")? as i64;
         let counted = reader.byte("counted")? != 0;
         let stamp = reader.varint("stamp")?;
+        let serve_from = reader.varint("serve position")?;
         let mut history = Reader::new(reader.prefixed("history")?);
         let history = History::decode(&mut history)?;
-        Ok(Self { tree, replay_from, history, keys, counted, stamp })
+        Ok(Self { tree, replay_from, history, keys, counted, stamp, serve_from })
     }
 
     /// Reads the manifest of a database directory; `None` for a fresh one.

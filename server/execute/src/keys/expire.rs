@@ -1,6 +1,9 @@
 //! When keys end: the EXPIRE family, the TTL family, PERSIST.
 
-#![expect(clippy::unnecessary_wraps, reason = "commands have one shape, whether they can refuse or not")]
+#![expect(
+    clippy::unnecessary_wraps,
+    reason = "commands have one shape, whether they can refuse or not"
+)]
 
 use crate::argument::is;
 use crate::expiry::{TimeForm, has_come};
@@ -11,7 +14,10 @@ use tandem_proto::Reply;
 
 /// On what a new end depends.
 #[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "four options, each given or not")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four options, each given or not"
+)]
 struct Conditions {
     /// NX: the key has no end yet.
     none: bool,

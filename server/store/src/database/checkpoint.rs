@@ -78,6 +78,7 @@ impl Database {
             keys: upkeep.tree_keys,
             counted: self.cells.counted(),
             stamp,
+            serve_from: self.serve_from(),
         };
         manifest
             .store(&*self.disk, &self.directory)

@@ -124,6 +124,7 @@ impl Database {
                 keys: 0,
                 counted: false,
                 stamp: 0,
+                serve_from: 0,
             });
         let trees = tree_numbers(&**disk, directory).map_err(StoreError::io("list trees"))?;
         for (_, path) in &trees {
@@ -151,7 +152,8 @@ impl Database {
         };
         replay.learn(&recovered.announced);
         let mut history = replay.history;
-        if let Some(oldest) = recovered.segments.values().next() {
+        let oldest = recovered.segments.values().next();
+        if let Some(oldest) = oldest.filter(|info| info.base >= manifest.serve_from) {
             history.base.join(&oldest.vv);
         }
         let log_options = LogOptions { segment_bytes: options.segment_bytes };
@@ -192,6 +194,9 @@ impl Database {
             upkeep: Mutex::new(upkeep),
             retired: Mutex::new(replay.retired),
             replay_from: AtomicU64::new(manifest.replay_from),
+            serve_from: AtomicU64::new(manifest.serve_from),
+            pin: AtomicU64::new(u64::MAX),
+            resyncing: AtomicBool::new(false),
             next_tree,
             sharing: Mutex::new(()),
             own: AtomicU32::new(u32::MAX),

@@ -27,11 +27,15 @@ impl Database {
             let over = keep.bytes_max > 0
                 && self.log.written().saturating_sub(next.base) > keep.bytes_max;
             let spare = segments.len() > keep.segments_min && next.base <= horizon;
-            if next.base > self.replay_from() || !(spare || over) {
+            let pinned = next.base > self.pin.load(std::sync::atomic::Ordering::Acquire);
+            if pinned || next.base > self.replay_from() || !(spare || over) {
                 break;
             }
             overrun |= !spare && next.base > horizon;
-            self.commit.lock().history.base.join(&next.vv);
+            // What was given up says nothing about the state that is served.
+            if next.base >= self.serve_from() {
+                self.commit.lock().history.base.join(&next.vv);
+            }
             self.log
                 .remove_oldest(oldest.number)
                 .map_err(StoreError::io("remove a log segment"))?;
