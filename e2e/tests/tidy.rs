@@ -47,7 +47,7 @@ fn assert_none(findings: &[Finding]) {
 }
 
 #[test]
-#[ignore = "issue 3: the tree is not tidy yet in this respect"]
+#[ignore = "#3: the tree is not tidy yet in this respect"]
 fn every_file_says_what_it_is_for() {
     assert_none(&shape::heads(&sources()));
 }
@@ -58,13 +58,13 @@ fn no_file_is_named_mod() {
 }
 
 #[test]
-#[ignore = "issue 3: the tree is not tidy yet in this respect"]
+#[ignore = "#3: the tree is not tidy yet in this respect"]
 fn no_line_is_too_wide() {
     assert_none(&shape::widths(&sources()));
 }
 
 #[test]
-#[ignore = "issue 3: the tree is not tidy yet in this respect"]
+#[ignore = "#3: the tree is not tidy yet in this respect"]
 fn no_file_is_too_long() {
     assert_none(&settle(shape::lengths(&sources()), LONG_FILES));
 }
@@ -75,7 +75,7 @@ fn every_module_file_is_declared() {
 }
 
 #[test]
-#[ignore = "issue 3: the tree is not tidy yet in this respect"]
+#[ignore = "#3: the tree is not tidy yet in this respect"]
 fn names_say_something() {
     assert_none(&words::names(&sources()));
 }
@@ -96,7 +96,7 @@ fn pure_crates_touch_no_system() {
 }
 
 #[test]
-#[ignore = "issue 3: the tree is not tidy yet in this respect"]
+#[ignore = "#3: the tree is not tidy yet in this respect"]
 fn the_store_has_one_door_to_files() {
     assert_none(&settle(calls::one_door_to_files(&sources()), FILE_CALLS));
 }
@@ -107,7 +107,7 @@ fn files_are_replaced_in_one_place() {
 }
 
 #[test]
-#[ignore = "issue 3: the tree is not tidy yet in this respect"]
+#[ignore = "#3: the tree is not tidy yet in this respect"]
 fn files_of_a_crate_form_layers() {
     assert_none(&cycles::find(&sources(), UPWARD));
 }
