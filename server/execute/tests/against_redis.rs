@@ -106,15 +106,13 @@ fn compare_run(redis: &mut Redis, protocol: Protocol, seed: u64) {
         site.wall_ms = redis.time_ms();
         let theirs = redis.run(&args);
         let ours = site.run_args(&args);
-        if !agree(&args, &ours, &theirs) {
-            let lines: Vec<String> = recent.into();
-            panic!(
-                "seed {seed}, line {number}\n  ours  {}\n  Redis {}\nafter\n{}",
-                shown(&ours),
-                shown(&theirs),
-                lines.join("\n")
-            );
-        }
+        assert!(
+            agree(&args, &ours, &theirs),
+            "seed {seed}, line {number}\n  ours  {}\n  Redis {}\nafter\n{}",
+            shown(&ours),
+            shown(&theirs),
+            recent.make_contiguous().join("\n")
+        );
         if is_inexact(&args, &ours, &theirs) {
             let forget = [b"DEL".to_vec(), args[1].clone()];
             redis.run(&forget);

@@ -20,7 +20,7 @@ impl Redis {
     /// Starts one; `None`, with a notice, where there is none to start.
     pub fn start() -> Option<Self> {
         if !std::path::Path::new(PROGRAM).exists() {
-            println!("skipped: {PROGRAM} is not there");
+            eprintln!("skipped: {PROGRAM} is not there");
             return None;
         }
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
