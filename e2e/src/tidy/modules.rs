@@ -61,7 +61,7 @@ fn resolve(
         match first.as_str() {
             "crate" => here.clear(),
             "self" => {}
-            "super" => here = parent(&here).to_owned(),
+            "super" => here.truncate(parent(&here).len()),
             _ => break,
         }
         anchored = true;

@@ -91,12 +91,13 @@ fn is_root(source: &Source) -> bool {
         .strip_prefix(source.package())
         .unwrap_or_default();
     let parts: Vec<&str> = inside.trim_start_matches('/').split('/').collect();
-    match parts.as_slice() {
-        ["src", "lib.rs" | "main.rs"] | ["src", "bin", _] => true,
-        ["tests" | "examples" | "benches", _] => true,
-        ["tests" | "examples" | "benches", _, "main.rs"] => true,
-        _ => false,
-    }
+    matches!(
+        parts.as_slice(),
+        ["src", "lib.rs" | "main.rs"]
+            | ["src", "bin", _]
+            | ["tests" | "examples" | "benches", _]
+            | ["tests" | "examples" | "benches", _, "main.rs"]
+    )
 }
 
 #[cfg(test)]

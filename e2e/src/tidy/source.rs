@@ -132,10 +132,12 @@ impl Source {
     }
 }
 
-/// The workspace's root, found from this crate.
+/// The workspace's root, found from this crate. Cargo tells it at run time: what was compiled in may
+/// be another clone that shares the build directory.
 pub fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_path_buf()
+    let told = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let here = told.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    here.parent().unwrap_or(&here).to_path_buf()
 }
 
 /// All Rust files of the workspace, in order of their path. Files behind `#[cfg(test)] mod x;` count

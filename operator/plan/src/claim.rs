@@ -15,4 +15,8 @@ pub struct Claim {
     pub instance: InstanceName,
     /// Unix milliseconds of the claim, by the clock of who made it.
     pub at_ms: u64,
+    /// Whether it took the role from an instance that was only silent: the next one of that kind
+    /// waits for the quiet time.
+    #[serde(default)]
+    pub by_silence: bool,
 }

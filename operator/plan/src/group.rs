@@ -6,7 +6,7 @@
 //!       ▲                       │ promoted                       │ claim epoch + 1
 //!       │ restarted, no role    ▼          silence     vote      │
 //!       └─────────────────── Serving ─────▶ Suspect ───────▶ dead, a candidate
-//!                               ▲              │             dead, nobody: Lost ─▶ restart
+//!                               ▲              │             dead, nobody (yet): Lost ─▶ restart
 //!                               └──────────────┘ heard again
 //! ```
 //!
@@ -221,9 +221,11 @@ pub fn decide(group: Group<'_>, observed: &Observed, clock: Clock<'_>) -> Decisi
         Verdict::Suspect { missing } => suspect(claim, missing, &witnesses),
         Verdict::Dead(cause) => {
             let quiet_until_ms = claim.at_ms.saturating_add(clock.timing.quiet_ms);
-            if cause.is_silence() && clock.now_ms < quiet_until_ms {
-                let missing = "its claim is too young for a failover by silence".into();
-                return suspect(claim, missing, &witnesses);
+            if claim.by_silence && cause.is_silence() && clock.now_ms < quiet_until_ms {
+                let left_ms = quiet_until_ms - clock.now_ms;
+                let why = format!("{holder}: {cause}, soon after a failover by silence");
+                let what = format!("the quiet time to pass, {left_ms} ms");
+                return Decision::waiting(State::Lost { why: why.clone() }, what, why);
             }
             let vacancy = Vacancy {
                 cause: Some(cause),
@@ -286,6 +288,7 @@ fn adopt_newer_writer(
             epoch,
             instance: name.clone(),
             at_ms: clock.now_ms,
+            by_silence: false,
         },
     });
     Some(decision)
@@ -385,6 +388,7 @@ fn fill(
         epoch: highest_seen(group, claim, observed) + 1,
         instance: chosen,
         at_ms: clock.now_ms,
+        by_silence: vacancy.cause.as_ref().is_some_and(Cause::is_silence),
     };
     let mut decision = Decision::in_state(State::Opening {
         primary: new.instance.clone(),

@@ -33,12 +33,18 @@ pub fn take_role(server: &Arc<Server>) -> anyhow::Result<()> {
         if let Some(peer) = &peer {
             meta.members = vec![meta.server_id, peer.server_id];
             meta.peer = Some(Peer {
-                target: Target { host: peer.address.host.clone(), port: peer.address.port },
+                target: Target {
+                    host: peer.address.host.clone(),
+                    port: peer.address.port,
+                },
                 server_id: peer.server_id,
             });
         }
         if let Some(primary) = &follow {
-            meta.follow = Some(Target { host: primary.host.clone(), port: primary.port });
+            meta.follow = Some(Target {
+                host: primary.host.clone(),
+                port: primary.port,
+            });
             meta.role = StoredRole::Replica;
         }
     })?;
@@ -53,7 +59,10 @@ pub fn take_role(server: &Arc<Server>) -> anyhow::Result<()> {
     match instance.resume_writer(epoch) {
         Ok(_) => Ok(()),
         Err(RoleError::NotEligible(reason)) => {
-            tracing::error!(reason = reason.as_str(), "not writable: waits for a full resync");
+            tracing::error!(
+                reason = reason.as_str(),
+                "not writable: waits for a full resync"
+            );
             Ok(())
         }
         Err(error) => Err(error.into()),
@@ -70,8 +79,12 @@ pub fn upkeep(server: &Arc<Server>, budget: impl Fn() -> u64) {
         }
     };
     let horizon = |database: &Database| {
-        let needed = server.links().and_then(|links| links.horizon(database.number));
+        let needed = server
+            .links()
+            .and_then(|links| links.horizon(database.number));
         needed.unwrap_or_else(|| database.log.durable())
     };
-    server.upkeep.run(&server.instance, &server.stats, budget, horizon, retention);
+    server
+        .upkeep
+        .run(&server.instance, &server.stats, budget, horizon, retention);
 }

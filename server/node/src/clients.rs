@@ -32,12 +32,7 @@ pub struct Clients {
 
 impl Clients {
     /// Lets one in and gives it an id; `None` when there are `max` already.
-    pub fn enter(
-        &self,
-        peer: SocketAddr,
-        inbox: &Arc<Inbox>,
-        max: usize,
-    ) -> Option<u64> {
+    pub fn enter(&self, peer: SocketAddr, inbox: &Arc<Inbox>, max: usize) -> Option<u64> {
         let mut table = self.table.lock();
         if table.len() >= max {
             return None;
@@ -73,6 +68,10 @@ impl Clients {
 
     /// A copy of the table.
     pub fn list(&self) -> Vec<(u64, Client)> {
-        self.table.lock().iter().map(|(id, client)| (*id, client.clone())).collect()
+        self.table
+            .lock()
+            .iter()
+            .map(|(id, client)| (*id, client.clone()))
+            .collect()
     }
 }

@@ -164,9 +164,20 @@ fn elsewhere(
         Id::Multi | Id::Exec | Id::Discard | Id::Watch | Id::Unwatch => {
             transaction::run(server, session, spec.id, args, reply, turn).map(|()| Flow::Next)
         }
-        Id::Ping | Id::Echo | Id::Hello | Id::Auth | Id::Select | Id::Client | Id::Quit
+        Id::Ping
+        | Id::Echo
+        | Id::Hello
+        | Id::Auth
+        | Id::Select
+        | Id::Client
+        | Id::Quit
         | Id::Reset => Ok(connection::run(server, session, spec.id, args, reply)),
-        Id::SlaveOf | Id::ReplicaOf | Id::Tandem | Id::Wait | Id::WaitAof | Id::Role
+        Id::SlaveOf
+        | Id::ReplicaOf
+        | Id::Tandem
+        | Id::Wait
+        | Id::WaitAof
+        | Id::Role
         | Id::Failover => replication::run(server, session, spec.id, args, reply, turn),
         _ => admin::run(server, session, spec.id, args, reply, turn),
     }

@@ -6,14 +6,24 @@ use std::sync::atomic::Ordering;
 
 /// Sections in the order in which INFO shows them.
 const SECTIONS: [&str; 10] = [
-    "server", "clients", "memory", "persistence", "stats", "replication", "doublemaster", "cpu",
-    "tandem", "keyspace",
+    "server",
+    "clients",
+    "memory",
+    "persistence",
+    "stats",
+    "replication",
+    "doublemaster",
+    "cpu",
+    "tandem",
+    "keyspace",
 ];
 
 /// Renders the wanted sections; all when none is named.
 pub fn render(server: &Server, wanted: &[String]) -> String {
     let everything = wanted.is_empty()
-        || wanted.iter().any(|w| matches!(w.as_str(), "all" | "everything" | "default"));
+        || wanted
+            .iter()
+            .any(|w| matches!(w.as_str(), "all" | "everything" | "default"));
     let mut text = String::new();
     for section in SECTIONS {
         if everything || wanted.iter().any(|w| w == section) {
@@ -43,7 +53,11 @@ fn one(server: &Server, section: &str, out: &mut String) {
             for database in server.instance.store.opened() {
                 let keys = database.cells.keys();
                 if keys > 0 {
-                    field(out, &format!("db{}", database.number), format!("keys={keys},expires=0,avg_ttl=0"));
+                    field(
+                        out,
+                        &format!("db{}", database.number),
+                        format!("keys={keys},expires=0,avg_ttl=0"),
+                    );
                 }
             }
         }
@@ -93,7 +107,10 @@ fn about_memory(server: &Server, out: &mut String) {
 /// Resident set of this process in bytes; 0 where /proc does not tell.
 fn resident_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    let pages = statm
+        .split_whitespace()
+        .nth(1)
+        .and_then(|pages| pages.parse::<u64>().ok());
     pages.unwrap_or(0) * 4096
 }
 

@@ -19,7 +19,9 @@ use tandem_store::disk::Disk;
 #[derive(Debug, thiserror::Error)]
 pub enum RoleError {
     /// The epoch is not above all seen.
-    #[error("STALE epoch {asked} is not above {seen}, the highest this group has seen; claim a higher one")]
+    #[error(
+        "STALE epoch {asked} is not above {seen}, the highest this group has seen; claim a higher one"
+    )]
     Stale {
         /// Epoch asked for.
         asked: u64,
@@ -61,7 +63,9 @@ impl std::fmt::Debug for Instance {
 
 /// Unix milliseconds of the system clock.
 pub fn wall_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_millis() as u64)
 }
 
 /// 64 random bits.
@@ -200,7 +204,10 @@ impl Instance {
             return Ok(origin_of(&meta));
         }
         if epoch < meta.epoch || (epoch == meta.epoch && meta.writer_epoch != epoch) {
-            return Err(RoleError::Stale { asked: epoch, seen: meta.epoch });
+            return Err(RoleError::Stale {
+                asked: epoch,
+                seen: meta.epoch,
+            });
         }
         let mut next = meta.clone();
         next.epoch = epoch;
@@ -211,7 +218,11 @@ impl Instance {
         let wall = stamp_of_ms(wall_ms());
         let reserve = stamp_of_ms(STAMP_RESERVE_MS);
         // The reserve matters only when the wall clock went back since it was made.
-        let floor = if wall + reserve >= next.stamp_ceiling { 0 } else { next.stamp_ceiling };
+        let floor = if wall + reserve >= next.stamp_ceiling {
+            0
+        } else {
+            next.stamp_ceiling
+        };
         next.stamp_ceiling = next.stamp_ceiling.max(wall + reserve);
         self.file.store(&next).map_err(RoleError::Persist)?;
         let origin = origin_of(&next);
@@ -278,5 +289,9 @@ impl Instance {
 }
 
 fn origin_of(meta: &Meta) -> Origin {
-    Origin { server_id: meta.server_id, epoch: meta.writer_epoch, incarnation: meta.incarnation }
+    Origin {
+        server_id: meta.server_id,
+        epoch: meta.writer_epoch,
+        incarnation: meta.incarnation,
+    }
 }

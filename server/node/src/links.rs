@@ -105,9 +105,20 @@ impl Links {
 
     /// Links that this instance dials, and receivers that pull from it.
     pub fn status(&self) -> (Vec<LinkStatus>, Vec<ReceiverStatus>) {
-        let links = self.shared.dials.lock().iter().map(|dial| dial.status()).collect();
-        let receivers =
-            self.shared.receivers.lock().iter().map(|receiver| receiver.status()).collect();
+        let links = self
+            .shared
+            .dials
+            .lock()
+            .iter()
+            .map(|dial| dial.status())
+            .collect();
+        let receivers = self
+            .shared
+            .receivers
+            .lock()
+            .iter()
+            .map(|receiver| receiver.status())
+            .collect();
         (links, receivers)
     }
 
@@ -136,7 +147,10 @@ impl Links {
 
     fn count(&self, mut counts: impl FnMut(&receiver::Receiver) -> bool) -> usize {
         let receivers = self.shared.receivers.lock();
-        receivers.iter().filter(|one| one.kind != LinkKind::Handover && counts(one)).count()
+        receivers
+            .iter()
+            .filter(|one| one.kind != LinkKind::Handover && counts(one))
+            .count()
     }
 
     /// Changes at every ack of any receiver: look again at the counts then.
@@ -146,11 +160,14 @@ impl Links {
 
     /// Waits until `enough` says so of a count that is taken after every ack, or until `wait` is
     /// over (zero: for ever). Returns the last count.
-    pub async fn wait_for(&self, enough: usize, wait: Duration, count: impl Fn(&Self) -> usize) -> usize {
+    pub async fn wait_for(
+        &self,
+        enough: usize,
+        wait: Duration,
+        count: impl Fn(&Self) -> usize,
+    ) -> usize {
         let mut acks = self.acks();
-        let counting = async {
-            while count(self) < enough && acks.changed().await.is_ok() {}
-        };
+        let counting = async { while count(self) < enough && acks.changed().await.is_ok() {} };
         if wait.is_zero() {
             counting.await;
         } else {
@@ -172,7 +189,10 @@ impl Links {
     /// Full resyncs and continuations that were granted to receivers since start.
     pub fn served(&self) -> (u64, u64) {
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        (load(&self.shared.served_full), load(&self.shared.served_partial))
+        (
+            load(&self.shared.served_full),
+            load(&self.shared.served_partial),
+        )
     }
 
     /// Records that came over links and were held already.
@@ -189,8 +209,12 @@ async fn keep_house(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(HOUSE_PERIOD).await;
         let (now, absence) = (wall_ms(), shared.settings().absence);
-        let present: Vec<String> =
-            shared.receivers.lock().iter().map(|one| one.instance_id.clone()).collect();
+        let present: Vec<String> = shared
+            .receivers
+            .lock()
+            .iter()
+            .map(|one| one.instance_id.clone())
+            .collect();
         for (database, horizon) in shared.horizons.lock().iter_mut() {
             for instance in &present {
                 horizon.raise(instance, 0, now);

@@ -88,19 +88,26 @@ pub struct MetaFile {
 
 impl std::fmt::Debug for MetaFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MetaFile").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("MetaFile")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
 impl MetaFile {
     /// The file in this data directory.
     pub fn new(disk: Arc<dyn Disk>, directory: &Path) -> Self {
-        Self { disk, path: directory.join(FILE) }
+        Self {
+            disk,
+            path: directory.join(FILE),
+        }
     }
 
     /// Reads it; `None` for a fresh directory.
     pub fn load(&self) -> io::Result<Option<Meta>> {
-        let Some(bytes) = self.disk.read(&self.path)? else { return Ok(None) };
+        let Some(bytes) = self.disk.read(&self.path)? else {
+            return Ok(None);
+        };
         serde_json::from_slice(&bytes).map(Some).map_err(|error| {
             let text = format!("failed to read `{}`: {error}", self.path.display());
             io::Error::new(io::ErrorKind::InvalidData, text)

@@ -36,12 +36,19 @@ pub fn status(server: &Server, links: &Links) -> InstanceStatus {
         now_ms: wall_ms(),
         uptime_ms: instance.started.elapsed().as_millis() as u64,
         pid: std::process::id(),
-        databases: instance.store.opened().map(|database| describe(database)).collect(),
+        databases: instance
+            .store
+            .opened()
+            .map(|database| describe(database))
+            .collect(),
         links: pulled,
         receivers,
         members: meta.members,
         last_sync_age_ms: server.syncer.age_ms(),
-        poisoned: instance.store.opened().any(|database| database.log.is_poisoned()),
+        poisoned: instance
+            .store
+            .opened()
+            .any(|database| database.log.is_poisoned()),
     }
 }
 

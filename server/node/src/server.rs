@@ -3,9 +3,9 @@
 use crate::clients::Clients;
 use crate::config::{AppendFsync, BindAddress, Config};
 use crate::instance::{Instance, wall_ms};
-use crate::meta::{Peer, StoredRole, Target};
 use crate::io::{Acceptor, Durability, Inbox, Post, Ticket, Worker, mailbox};
 use crate::links::Links;
+use crate::meta::{Peer, StoredRole, Target};
 use crate::slowlog::Slowlog;
 use crate::stats::Stats;
 use crate::tasks::{Syncer, Upkeep};
@@ -127,11 +127,17 @@ impl Server {
         if effect.has("double-master-") {
             let peer = self.instance.config.read().double_master();
             let peer = peer.map(|peer| Peer {
-                target: Target { host: peer.address.host, port: peer.address.port },
+                target: Target {
+                    host: peer.address.host,
+                    port: peer.address.port,
+                },
                 server_id: peer.server_id,
             });
             if let Err(error) = self.instance.set_peer(peer) {
-                tracing::error!(error = &error as &dyn std::error::Error, "peer not persisted");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "peer not persisted"
+                );
             }
         }
     }
@@ -156,16 +162,33 @@ impl Server {
     pub fn retune(&self) {
         let config = self.instance.config.read();
         let tuning = &self.tuning;
-        tuning.always.store(config.appendfsync == AppendFsync::Always, Ordering::Relaxed);
-        tuning.never.store(config.appendfsync == AppendFsync::No, Ordering::Relaxed);
-        tuning.password.store(config.requirepass.is_some(), Ordering::Relaxed);
-        tuning.slow_us.store(config.slowlog_log_slower_than, Ordering::Relaxed);
+        tuning
+            .always
+            .store(config.appendfsync == AppendFsync::Always, Ordering::Relaxed);
+        tuning
+            .never
+            .store(config.appendfsync == AppendFsync::No, Ordering::Relaxed);
+        tuning
+            .password
+            .store(config.requirepass.is_some(), Ordering::Relaxed);
+        tuning
+            .slow_us
+            .store(config.slowlog_log_slower_than, Ordering::Relaxed);
         self.slowlog.set_max(config.slowlog_max_len as usize);
         let output = config.client_output_buffer_limit.normal.hard_bytes;
-        tuning.output_limit.store(output as usize, Ordering::Relaxed);
-        tuning.clients_max.store(config.maxclients as usize, Ordering::Relaxed);
-        tuning.bulk_bytes_max.store(config.proto_max_bulk_len as usize, Ordering::Relaxed);
-        tuning.idle_timeout_s.store(config.timeout.map_or(0, |timeout| timeout.as_secs()), Ordering::Relaxed);
+        tuning
+            .output_limit
+            .store(output as usize, Ordering::Relaxed);
+        tuning
+            .clients_max
+            .store(config.maxclients as usize, Ordering::Relaxed);
+        tuning
+            .bulk_bytes_max
+            .store(config.proto_max_bulk_len as usize, Ordering::Relaxed);
+        tuning.idle_timeout_s.store(
+            config.timeout.map_or(0, |timeout| timeout.as_secs()),
+            Ordering::Relaxed,
+        );
     }
 
     /// The links, once they are up.
@@ -210,7 +233,11 @@ impl Server {
     /// Bytes that objects in memory may take.
     fn memory_budget(&self) -> u64 {
         let configured = self.instance.config.read().maxmemory;
-        let total = if configured == 0 { machine_memory() / 2 } else { configured };
+        let total = if configured == 0 {
+            machine_memory() / 2
+        } else {
+            configured
+        };
         total - cache_bytes(total)
     }
 }
@@ -237,8 +264,12 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
         tracing::warn!(warning = warning.as_str(), "configuration");
     }
     let directory = config.dir.clone();
-    std::fs::create_dir_all(&directory)
-        .with_context(|| format!("failed to create the data directory `{}`", directory.display()))?;
+    std::fs::create_dir_all(&directory).with_context(|| {
+        format!(
+            "failed to create the data directory `{}`",
+            directory.display()
+        )
+    })?;
     let _lock = lock_directory(&directory)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -246,7 +277,11 @@ pub fn run(args: &[String]) -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let memory = if config.maxmemory == 0 { machine_memory() / 2 } else { config.maxmemory };
+    let memory = if config.maxmemory == 0 {
+        machine_memory() / 2
+    } else {
+        config.maxmemory
+    };
     let options = Options {
         segment_bytes: config.binlog_file_size,
         skew_max_ms: config.max_clock_skew.as_millis() as u64,
@@ -292,16 +327,29 @@ fn io_threads(config: &Config) -> usize {
 
 fn addresses(config: &Config) -> Vec<(SocketAddr, bool)> {
     let socket = |bind: &BindAddress| SocketAddr::new(bind.ip, config.port);
-    config.bind.iter().map(|bind| (socket(bind), bind.is_optional)).collect()
+    config
+        .bind
+        .iter()
+        .map(|bind| (socket(bind), bind.is_optional))
+        .collect()
 }
 
 fn serve(runtime: &tokio::runtime::Runtime, instance: Arc<Instance>) -> anyhow::Result<()> {
     let (threads, binds, backlog) = {
         let config = instance.config.read();
-        (io_threads(&config), addresses(&config), config.tcp_backlog as i32)
+        (
+            io_threads(&config),
+            addresses(&config),
+            config.tcp_backlog as i32,
+        )
     };
-    let mailboxes = (0..threads).map(|_| mailbox()).collect::<std::io::Result<Vec<_>>>()?;
-    let inboxes: Vec<_> = mailboxes.iter().map(|(_, inbox)| Arc::clone(inbox)).collect();
+    let mailboxes = (0..threads)
+        .map(|_| mailbox())
+        .collect::<std::io::Result<Vec<_>>>()?;
+    let inboxes: Vec<_> = mailboxes
+        .iter()
+        .map(|(_, inbox)| Arc::clone(inbox))
+        .collect();
     let server = Arc::new(Server {
         instance: Arc::clone(&instance),
         clients: Clients::default(),
@@ -343,9 +391,14 @@ fn serve(runtime: &tokio::runtime::Runtime, instance: Arc<Instance>) -> anyhow::
         );
     })?;
     let keeping = Arc::clone(&server);
-    let upkeep_thread = spawn("tandem-upkeep", move || crate::boot::upkeep(&keeping, || keeping.memory_budget()))?;
+    let upkeep_thread = spawn("tandem-upkeep", move || {
+        crate::boot::upkeep(&keeping, || keeping.memory_budget())
+    })?;
     let accept_thread = spawn("tandem-accept", move || acceptor.run())?;
-    tracing::info!(port = instance.config.read().port, "ready to accept connections");
+    tracing::info!(
+        port = instance.config.read().port,
+        "ready to accept connections"
+    );
     runtime.block_on(wait_for_stop(&server))?;
     tracing::info!("stopping");
     stop_accepting();
@@ -367,7 +420,9 @@ fn spawn(
     name: &str,
     body: impl FnOnce() + Send + 'static,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(body)
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
 }
 
 async fn wait_for_stop(server: &Server) -> anyhow::Result<()> {

@@ -47,13 +47,16 @@ impl Slowlog {
         if max == 0 {
             return;
         }
-        let secret = args[0].eq_ignore_ascii_case(b"auth") || args[0].eq_ignore_ascii_case(b"hello");
+        let secret =
+            args[0].eq_ignore_ascii_case(b"auth") || args[0].eq_ignore_ascii_case(b"hello");
         let kept = if secret { 1 } else { ARGS_MAX };
         let shorten = |arg: &&[u8]| arg[..arg.len().min(ARG_BYTES_MAX)].to_vec();
         let mut inner = self.inner.lock();
         let command = SlowCommand {
             id: inner.0,
-            at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+            at: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |d| d.as_secs()),
             took,
             args: args.iter().take(kept).map(shorten).collect(),
             peer: session.peer,

@@ -43,16 +43,22 @@ struct State {
     /// Bytes that all files together may take; `None`: no bound.
     capacity_bytes: Option<usize>,
     failing_syncs: u32,
+    /// Whether failing syncs say that the disk is full.
+    full_at_sync: bool,
     syncs: u64,
 }
 
 impl State {
     fn used(&self) -> usize {
-        self.files.values().map(|body| lock(body).cached.len()).sum()
+        self.files
+            .values()
+            .map(|body| lock(body).cached.len())
+            .sum()
     }
 
     fn room(&self) -> usize {
-        self.capacity_bytes.map_or(usize::MAX, |bytes| bytes.saturating_sub(self.used()))
+        self.capacity_bytes
+            .map_or(usize::MAX, |bytes| bytes.saturating_sub(self.used()))
     }
 }
 
@@ -78,7 +84,10 @@ fn write(into: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
 }
 
 fn missing(path: &Path) -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, format!("no file {}", path.display()))
+    io::Error::new(
+        io::ErrorKind::NotFound,
+        format!("no file {}", path.display()),
+    )
 }
 
 impl SimDisk {
@@ -102,7 +111,14 @@ impl SimDisk {
 
     /// Lets the next so many syncs fail.
     pub fn fail_syncs(&self, count: u32) {
-        self.state().failing_syncs = count;
+        let mut state = self.state();
+        (state.failing_syncs, state.full_at_sync) = (count, false);
+    }
+
+    /// Lets the next so many syncs fail for want of space, as with delayed allocation.
+    pub fn fill_at_sync(&self, count: u32) {
+        let mut state = self.state();
+        (state.failing_syncs, state.full_at_sync) = (count, true);
     }
 
     /// Syncs that succeeded so far.
@@ -117,8 +133,14 @@ impl SimDisk {
 
     /// Puts these bytes in place of a file's, durable: damage, or a copy.
     pub fn put(&self, path: &Path, bytes: Vec<u8>) {
-        let body = Body { durable: bytes.clone(), cached: bytes, unsynced: Vec::new() };
-        self.state().files.insert(path.to_path_buf(), Arc::new(Mutex::new(body)));
+        let body = Body {
+            durable: bytes.clone(),
+            cached: bytes,
+            unsynced: Vec::new(),
+        };
+        self.state()
+            .files
+            .insert(path.to_path_buf(), Arc::new(Mutex::new(body)));
     }
 
     /// A copy that shares nothing with this disk; what was written is durable there.
@@ -154,7 +176,11 @@ impl SimDisk {
 }
 
 /// Keeps some of what was written since the last sync.
-fn lose(left: &mut Vec<u8>, unsynced: Vec<(usize, Vec<u8>)>, below: &mut dyn FnMut(usize) -> usize) {
+fn lose(
+    left: &mut Vec<u8>,
+    unsynced: Vec<(usize, Vec<u8>)>,
+    below: &mut dyn FnMut(usize) -> usize,
+) {
     let total: usize = unsynced.iter().map(|(_, bytes)| bytes.len()).sum();
     match below(4) {
         0 => {}
@@ -190,7 +216,10 @@ impl DiskFile for SimFile {
         let state = self.disk.state();
         let offset = offset as usize;
         let length = lock(&self.body).cached.len();
-        assert!(offset <= length, "a write behind the end of the file leaves a gap");
+        assert!(
+            offset <= length,
+            "a write behind the end of the file leaves a gap"
+        );
         let growth = (offset + bytes.len()).saturating_sub(length);
         let room = state.room();
         let kept = bytes.len() - growth.saturating_sub(room);
@@ -209,7 +238,11 @@ impl DiskFile for SimFile {
         let unsynced = std::mem::take(&mut body.unsynced);
         if state.failing_syncs > 0 {
             state.failing_syncs -= 1;
-            return Err(io::Error::other("simulated failure of a sync"));
+            return Err(if state.full_at_sync {
+                io::ErrorKind::StorageFull.into()
+            } else {
+                io::Error::other("simulated failure of a sync")
+            });
         }
         state.syncs += 1;
         for (offset, bytes) in unsynced {
@@ -248,17 +281,26 @@ impl Disk for SimDisk {
         state.removed.clear();
         let body = Arc::new(Mutex::new(Body::default()));
         state.files.insert(path.to_path_buf(), Arc::clone(&body));
-        Ok(Arc::new(SimFile { disk: self.clone(), body }))
+        Ok(Arc::new(SimFile {
+            disk: self.clone(),
+            body,
+        }))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let body = self.body(path).ok_or_else(|| missing(path))?;
-        Ok(Arc::new(SimFile { disk: self.clone(), body }))
+        Ok(Arc::new(SimFile {
+            disk: self.clone(),
+            body,
+        }))
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
         let state = self.state();
-        let inside = state.files.keys().filter(|path| path.parent() == Some(directory));
+        let inside = state
+            .files
+            .keys()
+            .filter(|path| path.parent() == Some(directory));
         Ok(inside.cloned().collect())
     }
 

@@ -35,7 +35,10 @@ impl Guards<'_> {
         if self.list.len() == SHARDS {
             return self.list.get(wanted).map(|(_, guard)| &**guard);
         }
-        self.list.iter().find(|(at, _)| *at == wanted).map(|(_, guard)| &**guard)
+        self.list
+            .iter()
+            .find(|(at, _)| *at == wanted)
+            .map(|(_, guard)| &**guard)
     }
 
     /// The same for changing it.
@@ -45,7 +48,10 @@ impl Guards<'_> {
         if self.list.len() == SHARDS {
             return self.list.get_mut(wanted).map(|(_, guard)| &mut **guard);
         }
-        self.list.iter_mut().find(|(at, _)| *at == wanted).map(|(_, guard)| &mut **guard)
+        self.list
+            .iter_mut()
+            .find(|(at, _)| *at == wanted)
+            .map(|(_, guard)| &mut **guard)
     }
 
     /// The origin table as of now.
@@ -72,14 +78,18 @@ impl Guards<'_> {
 
 /// Decodes a state whose origin numbers are this database's own.
 pub fn decode_own(key: &[u8], state: &[u8]) -> Result<Object, StoreError> {
-    Ok(Object::decode(key, state, &|index: OriginIndex| Some(index))?)
+    Ok(Object::decode(key, state, &|index: OriginIndex| {
+        Some(index)
+    })?)
 }
 
 impl Cells {
     /// Empty shards over `tree`.
     pub fn new(tree: Arc<Tree>, origins: &Arc<Origins>, keys: i64, counted: bool) -> Self {
         let cells = Self {
-            shards: (0..SHARDS).map(|_| Mutex::new(Shard::new(Arc::clone(origins)))).collect(),
+            shards: (0..SHARDS)
+                .map(|_| Mutex::new(Shard::new(Arc::clone(origins))))
+                .collect(),
             tree: RwLock::new(tree),
             counted: AtomicBool::new(counted),
         };
@@ -130,8 +140,12 @@ impl Cells {
         keys: impl Iterator<Item = &'k [u8]>,
     ) -> Result<Guards<'_>, StoreError> {
         let hashed: SmallVec<[(u64, &[u8]); 8]> = keys.map(|key| (hash_key(key), key)).collect();
-        let mut wanted = hashed.iter().fold(0u64, |set, (hash, _)| set | 1 << shard_of(*hash));
-        let mut guards = Guards { list: SmallVec::new() };
+        let mut wanted = hashed
+            .iter()
+            .fold(0u64, |set, (hash, _)| set | 1 << shard_of(*hash));
+        let mut guards = Guards {
+            list: SmallVec::new(),
+        };
         while wanted != 0 {
             let at = wanted.trailing_zeros() as usize;
             guards.list.push((at, self.shards[at].lock()));
@@ -147,7 +161,9 @@ impl Cells {
 
     /// Locks everything.
     pub fn lock_all(&self) -> Guards<'_> {
-        Guards { list: self.shards.iter().map(Mutex::lock).enumerate().collect() }
+        Guards {
+            list: self.shards.iter().map(Mutex::lock).enumerate().collect(),
+        }
     }
 
     #[inline]
@@ -200,7 +216,9 @@ impl Cells {
                 self.set_counted(true);
             }
             let hash = hash_key(key);
-            let Some(shard) = guards.shard_mut(hash) else { continue };
+            let Some(shard) = guards.shard_mut(hash) else {
+                continue;
+            };
             shard.apply(hash, key, &effect, (dot, stamp), context)?;
         }
         Ok(old_tree)
@@ -242,7 +260,9 @@ impl Cells {
         context: Context<'_>,
     ) -> Result<Vec<Object>, StoreError> {
         let mut survivors = Vec::new();
-        let Some(origins) = guards.origins().cloned() else { return Ok(survivors) };
+        let Some(origins) = guards.origins().cloned() else {
+            return Ok(survivors);
+        };
         let mut state = Vec::new();
         for shard in guards.shards_mut() {
             for slice in 0..SLICES {
@@ -259,8 +279,9 @@ impl Cells {
         }
         for stored in self.tree().scan(0, u64::MAX) {
             let stored = stored?;
-            let resident =
-                guards.shard(stored.hash).is_some_and(|s| s.find(stored.hash, stored.key()).is_some());
+            let resident = guards
+                .shard(stored.hash)
+                .is_some_and(|s| s.find(stored.hash, stored.key()).is_some());
             if !resident {
                 let mut copy = decode_own(stored.key(), stored.state())?;
                 copy.apply(effect, dot, stamp, context, &origins)?;
@@ -311,10 +332,15 @@ impl Cells {
                 if order.is_eq() {
                     cold = stored.next().transpose()?;
                 }
-                resident.next().is_none_or(|(hash, object)| object.is_void() || each(hash, object))
+                resident
+                    .next()
+                    .is_none_or(|(hash, object)| object.is_void() || each(hash, object))
             } else if let Some(stored_now) = cold.take() {
                 cold = stored.next().transpose()?;
-                each(stored_now.hash, &decode_own(stored_now.key(), stored_now.state())?)
+                each(
+                    stored_now.hash,
+                    &decode_own(stored_now.key(), stored_now.state())?,
+                )
             } else {
                 true
             };
@@ -329,10 +355,15 @@ impl Cells {
         let mut goes_on = true;
         for at in 0..SHARDS {
             for slice in 0..SLICES {
-                self.visit_slice((at, slice), 0, |_| {}, |hash, object| {
-                    goes_on = each(hash, object);
-                    goes_on
-                })?;
+                self.visit_slice(
+                    (at, slice),
+                    0,
+                    |_| {},
+                    |hash, object| {
+                        goes_on = each(hash, object);
+                        goes_on
+                    },
+                )?;
                 if !goes_on {
                     return Ok(());
                 }
@@ -372,7 +403,8 @@ impl Cells {
                 for slice in 0..SLICES {
                     arena.clear();
                     spans.clear();
-                    *grown += take_dirty(&mut self.shards[at].lock(), slice, &mut arena, &mut spans);
+                    *grown +=
+                        take_dirty(&mut self.shards[at].lock(), slice, &mut arena, &mut spans);
                     spans.sort_unstable_by(|a, b| {
                         (a.0, &arena[a.1..a.2]).cmp(&(b.0, &arena[b.1..b.2]))
                     });

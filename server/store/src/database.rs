@@ -44,7 +44,11 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { segment_bytes: 100 << 20, checkpoint_log_bytes: 512 << 20, skew_max_ms: 10_000 }
+        Self {
+            segment_bytes: 100 << 20,
+            checkpoint_log_bytes: 512 << 20,
+            skew_max_ms: 10_000,
+        }
     }
 }
 
@@ -127,7 +131,9 @@ pub struct Database {
 
 impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Database").field("number", &self.number).finish_non_exhaustive()
+        f.debug_struct("Database")
+            .field("number", &self.number)
+            .finish_non_exhaustive()
     }
 }
 
@@ -200,7 +206,13 @@ impl Database {
     pub fn lock_one<'d>(&'d self, key: &[u8], wall: Stamp) -> Result<Locked<'d>, StoreError> {
         let hash = hash_key(key);
         let guards = self.cells.lock_one(hash, key)?;
-        Ok(Locked { database: self, guards, own: self.own(), now: self.now(wall), wall })
+        Ok(Locked {
+            database: self,
+            guards,
+            own: self.own(),
+            now: self.now(wall),
+            wall,
+        })
     }
 
     /// Locks several keys for a command or transaction.
@@ -210,13 +222,25 @@ impl Database {
         wall: Stamp,
     ) -> Result<Locked<'d>, StoreError> {
         let guards = self.cells.lock_keys(keys)?;
-        Ok(Locked { database: self, guards, own: self.own(), now: self.now(wall), wall })
+        Ok(Locked {
+            database: self,
+            guards,
+            own: self.own(),
+            now: self.now(wall),
+            wall,
+        })
     }
 
     /// Locks the whole database; keys are then loaded by [`Locked::load`].
     pub fn lock_all(&self, wall: Stamp) -> Locked<'_> {
         let guards = self.cells.lock_all();
-        Locked { database: self, guards, own: self.own(), now: self.now(wall), wall }
+        Locked {
+            database: self,
+            guards,
+            own: self.own(),
+            now: self.now(wall),
+            wall,
+        }
     }
 
     /// Gives the log up to this lsn to the kernel; the reply to a write waits for it.
@@ -263,7 +287,10 @@ impl Database {
         self.log.check()?;
         let mut guard = self.commit.lock();
         let commit = &mut *guard;
-        let own = commit.own.filter(|_| commit.own == drafted_by).ok_or(StoreError::NotWriter)?;
+        let own = commit
+            .own
+            .filter(|_| commit.own == drafted_by)
+            .ok_or(StoreError::NotWriter)?;
         let stamp = commit.clock.tick(wall);
         let sequence = commit.own_sequence + 1;
         let (gains, whole) = commit.history.own_gains(own);
@@ -277,11 +304,22 @@ impl Database {
             header.encode(&mut commit.header);
         }
         let history = &commit.history;
-        let lsn = commit.frame.append([&commit.header, effects], &history.origins, &history.vv);
-        commit.history.note_own(own, sequence, stamp, settled, &closes);
+        let lsn = commit
+            .frame
+            .append([&commit.header, effects], &history.origins, &history.vv);
+        commit
+            .history
+            .note_own(own, sequence, stamp, settled, &closes);
         commit.own_sequence = sequence;
         self.clock_floor.store(stamp, Ordering::Relaxed);
-        Ok(Receipt { dot: Dot { origin: own, sequence }, lsn, stamp })
+        Ok(Receipt {
+            dot: Dot {
+                origin: own,
+                sequence,
+            },
+            lsn,
+            stamp,
+        })
     }
 }
 
@@ -320,7 +358,9 @@ impl Locked<'_> {
     /// The same without counting a reference.
     #[inline]
     pub fn origins_ref(&self) -> &Origins {
-        self.guards.origins().map_or(&EMPTY_ORIGINS, |origins| origins)
+        self.guards
+            .origins()
+            .map_or(&EMPTY_ORIGINS, |origins| origins)
     }
 
     /// The origin table as of now.
@@ -346,7 +386,8 @@ impl Locked<'_> {
             return Ok(None);
         }
         let database = self.database;
-        let receipt = database.append_own(self.own, effects.bytes(), self.wall, false, Vec::new())?;
+        let receipt =
+            database.append_own(self.own, effects.bytes(), self.wall, false, Vec::new())?;
         let old = database.cells.apply(
             &mut self.guards,
             effects.bytes(),

@@ -74,13 +74,23 @@ impl Manifest {
         let serve_from = reader.varint("serve position")?;
         let mut history = Reader::new(reader.prefixed("history")?);
         let history = History::decode(&mut history)?;
-        Ok(Self { tree, replay_from, history, keys, counted, stamp, serve_from })
+        Ok(Self {
+            tree,
+            replay_from,
+            history,
+            keys,
+            counted,
+            stamp,
+            serve_from,
+        })
     }
 
     /// Reads the manifest of a database directory; `None` for a fresh one.
     pub fn load(disk: &dyn Disk, directory: &Path) -> io::Result<Option<Self>> {
         let path = directory.join(FILE);
-        let Some(bytes) = disk.read(&path)? else { return Ok(None) };
+        let Some(bytes) = disk.read(&path)? else {
+            return Ok(None);
+        };
         Self::decode(&bytes).map(Some).map_err(|error| {
             let text = format!("failed to read `{}`: {error}; restore it or resync this instance from another one with an empty directory", path.display());
             io::Error::new(io::ErrorKind::InvalidData, text)

@@ -124,7 +124,11 @@ impl Shard {
 
     /// Puts in what the tree holds of a key that is not in memory. Counts nothing: it was counted.
     pub fn admit(&mut self, hash: u64, mut object: Object) {
-        let present = if object.has_content() { mark::TREE_PRESENT } else { 0 };
+        let present = if object.has_content() {
+            mark::TREE_PRESENT
+        } else {
+            0
+        };
         object.set_marks(mark::IN_TREE | mark::TOUCHED | present);
         self.bytes += object.heap_bytes() + SLOT_BYTES;
         let rehash = |object: &Object| hash_key(object.key());

@@ -21,7 +21,9 @@ pub struct Store {
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("root", &self.root).finish_non_exhaustive()
+        f.debug_struct("Store")
+            .field("root", &self.root)
+            .finish_non_exhaustive()
     }
 }
 
@@ -38,10 +40,20 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let slots = (0..count).map(|_| OnceLock::new()).collect();
         let opening = Mutex::new(None);
-        let store = Self { root: root.to_path_buf(), disk, engine, options, slots, opening };
+        let store = Self {
+            root: root.to_path_buf(),
+            disk,
+            engine,
+            options,
+            slots,
+            opening,
+        };
         for number in 0..count {
             let directory = store.directory(number);
-            let there = store.disk.list(&directory).map_err(StoreError::io("list databases"))?;
+            let there = store
+                .disk
+                .list(&directory)
+                .map_err(StoreError::io("list databases"))?;
             if !there.is_empty() {
                 let (database, what) = store.open_one(number)?;
                 report(number, what);
@@ -57,7 +69,13 @@ impl Store {
 
     fn open_one(&self, number: u32) -> Result<(Arc<Database>, OpenReport), StoreError> {
         let directory = self.directory(number);
-        Database::open(number, &directory, &self.disk, &self.engine, self.options.clone())
+        Database::open(
+            number,
+            &directory,
+            &self.disk,
+            &self.engine,
+            self.options.clone(),
+        )
     }
 
     /// How many databases SELECT may pick from.
@@ -73,7 +91,9 @@ impl Store {
 
     /// The database, opened now if it never was. `None`: no such number.
     pub fn database(&self, number: u32) -> Result<Option<&Arc<Database>>, StoreError> {
-        let Some(slot) = self.slots.get(number as usize) else { return Ok(None) };
+        let Some(slot) = self.slots.get(number as usize) else {
+            return Ok(None);
+        };
         if let Some(database) = slot.get() {
             return Ok(Some(database));
         }

@@ -4,9 +4,7 @@
 use crate::hash::hash_key;
 use lsm_tree::{
     AbstractTree, AnyTree, Cache, CompressionType, Config, DescriptorTable, Guard, SeqNo,
-    SequenceNumberCounter, Slice,
-    compaction::Leveled,
-    config::CompressionPolicy,
+    SequenceNumberCounter, Slice, compaction::Leveled, config::CompressionPolicy,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -59,7 +57,9 @@ pub struct Tree {
 
 impl std::fmt::Debug for Tree {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tree").field("directory", &self.directory).finish_non_exhaustive()
+        f.debug_struct("Tree")
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
     }
 }
 
@@ -111,7 +111,11 @@ impl Stored {
 impl Tree {
     /// Opens or creates the tree in `directory`.
     pub fn open(engine: &Engine, directory: &Path) -> Result<Self, TreeError> {
-        let fail = |source| TreeError { verb: "open", directory: directory.to_path_buf(), source };
+        let fail = |source| TreeError {
+            verb: "open",
+            directory: directory.to_path_buf(),
+            source,
+        };
         let sequence = SequenceNumberCounter::default();
         let visible = SequenceNumberCounter::default();
         let inner = Config::new(directory, sequence.clone(), visible.clone())
@@ -138,7 +142,11 @@ impl Tree {
     }
 
     fn error(&self, verb: &'static str, source: lsm_tree::Error) -> TreeError {
-        TreeError { verb, directory: self.directory.clone(), source }
+        TreeError {
+            verb,
+            directory: self.directory.clone(),
+            source,
+        }
     }
 
     fn seqno(&self) -> SeqNo {
@@ -147,7 +155,9 @@ impl Tree {
 
     /// Name of its directory inside the database's.
     pub fn name(&self) -> String {
-        self.directory.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
+        self.directory
+            .file_name()
+            .map_or_else(String::new, |n| n.to_string_lossy().into_owned())
     }
 
     /// Whether nothing was ever ingested: lets a miss skip the look-up.
@@ -166,7 +176,9 @@ impl Tree {
         if self.is_empty() {
             return Ok(None);
         }
-        self.inner.get(tree_key(hash, key), self.seqno()).map_err(|e| self.error("read", e))
+        self.inner
+            .get(tree_key(hash, key), self.seqno())
+            .map_err(|e| self.error("read", e))
     }
 
     /// All keys with a hash from `first` to `last`, as of now, in order of (hash, key).
@@ -180,16 +192,27 @@ impl Tree {
             Some(next) => std::ops::Bound::Excluded(next.to_be_bytes().to_vec()),
             None => std::ops::Bound::Unbounded,
         };
-        let range = (std::ops::Bound::Included(first.to_be_bytes().to_vec()), upper);
-        self.inner.range(range, self.seqno(), None).map(move |guard| {
-            let pair = guard.into_inner().map_err(|source| TreeError {
-                verb: "scan",
-                directory: directory.clone(),
-                source,
-            })?;
-            let hash = pair.0.first_chunk::<HASH_BYTES>().map_or(0, |b| u64::from_be_bytes(*b));
-            Ok(Stored { hash, pair: (pair.0, pair.1) })
-        })
+        let range = (
+            std::ops::Bound::Included(first.to_be_bytes().to_vec()),
+            upper,
+        );
+        self.inner
+            .range(range, self.seqno(), None)
+            .map(move |guard| {
+                let pair = guard.into_inner().map_err(|source| TreeError {
+                    verb: "scan",
+                    directory: directory.clone(),
+                    source,
+                })?;
+                let hash = pair
+                    .0
+                    .first_chunk::<HASH_BYTES>()
+                    .map_or(0, |b| u64::from_be_bytes(*b));
+                Ok(Stored {
+                    hash,
+                    pair: (pair.0, pair.1),
+                })
+            })
     }
 
     /// Ingests a sorted run: `fill` is given a sink for (hash, key, state or tombstone) in ascending
@@ -198,11 +221,20 @@ impl Tree {
         &self,
         fill: impl FnOnce(&mut Sink<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let inner = self.inner.ingestion().map_err(|e| self.error("begin writing", e))?;
-        let mut sink = Sink { inner, count: 0, directory: &self.directory };
+        let inner = self
+            .inner
+            .ingestion()
+            .map_err(|e| self.error("begin writing", e))?;
+        let mut sink = Sink {
+            inner,
+            count: 0,
+            directory: &self.directory,
+        };
         fill(&mut sink)?;
         if sink.count > 0 {
-            sink.inner.finish().map_err(|e| self.error("register tables of", e))?;
+            sink.inner
+                .finish()
+                .map_err(|e| self.error("register tables of", e))?;
             self.empty.store(false, Ordering::Release);
         }
         Ok(())
@@ -211,7 +243,9 @@ impl Tree {
     /// Merges runs until reads are cheap again. Blocks; for a background thread.
     pub fn compact(&self) -> Result<(), TreeError> {
         let strategy = Arc::new(Leveled::default());
-        self.inner.compact(strategy, self.seqno()).map_err(|e| self.error("compact", e))
+        self.inner
+            .compact(strategy, self.seqno())
+            .map_err(|e| self.error("compact", e))
     }
 
     /// Sorted runs that a read may have to look into.
@@ -234,7 +268,9 @@ pub struct Sink<'t> {
 
 impl std::fmt::Debug for Sink<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sink").field("count", &self.count).finish_non_exhaustive()
+        f.debug_struct("Sink")
+            .field("count", &self.count)
+            .finish_non_exhaustive()
     }
 }
 

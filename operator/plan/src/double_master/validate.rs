@@ -274,6 +274,7 @@ mod tests {
             epoch: 4,
             instance: holder.clone(),
             at_ms: 0,
+            by_silence: false,
         };
         assert_eq!(valid.instances(slot, Some(&claim)), [holder]);
         assert_eq!(

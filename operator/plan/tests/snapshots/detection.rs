@@ -144,20 +144,35 @@ instances:
 }
 
 #[test]
-fn silence_soon_after_a_claim_waits_for_the_quiet_time() {
-    let yaml = "
+fn silence_soon_after_a_failover_by_silence_moves_rw_and_waits_with_the_promotion() {
+    let yaml = |by_silence: bool| {
+        format!(
+            "
 claims:
-  a: {epoch: 1, instance: dm-a-0, age: 1000}
-  b: {epoch: 1, instance: dm-b-0}
+  a: {{epoch: 1, instance: dm-a-0, age: 1000, by_silence: {by_silence}}}
+  b: {{epoch: 1, instance: dm-b-0}}
+services: {{dm-rw: [dm-a-0]}}
 instances:
-  dm-a-0: {role: double_master, epoch: 1, age: 650, missed: 5, holds: {1: 100}}
-  dm-a-1: {role: replica, epoch: 1, follows: dm-a-0, contact: 640, holds: {1: 100}}
-  dm-b-0: {role: double_master, epoch: 1, peer: dm-a-0}
-  dm-b-1: {role: replica, epoch: 1, follows: dm-b-0}
-";
+  dm-a-0: {{role: double_master, epoch: 1, age: 650, missed: 5, holds: {{1: 100}}}}
+  dm-a-1: {{role: replica, epoch: 1, follows: dm-a-0, contact: 640, holds: {{1: 100}}}}
+  dm-b-0: {{role: double_master, epoch: 1, peer: dm-a-0}}
+  dm-b-1: {{role: replica, epoch: 1, follows: dm-b-0}}
+"
+        )
+    };
+    let quiet = plan_of(&yaml(true));
     assert_eq!(
-        plan_of(yaml).groups[0].state.to_string(),
-        "suspect dm-a-0 epoch 1: its claim is too young for a failover by silence"
+        quiet.groups[0].state.to_string(),
+        "lost: dm-a-0: hung, silent for 650 ms, soon after a failover by silence"
+    );
+    let rw = |plan: &tandem_plan::double_master::DoubleMasterPlan| plan.services.clone();
+    assert_eq!(
+        format!("{:?}", rw(&quiet).into_values().next_back()),
+        "Some([dm-b-0])"
+    );
+    assert_eq!(
+        plan_of(&yaml(false)).groups[0].state.to_string(),
+        "opening dm-a-1 epoch 2"
     );
 }
 

@@ -45,6 +45,8 @@ struct ClaimFixture {
     instance: InstanceName,
     #[serde(default = "minute")]
     age: u64,
+    #[serde(default)]
+    by_silence: bool,
 }
 
 fn minute() -> u64 {
@@ -142,6 +144,7 @@ pub(crate) fn plan_of(yaml: &str) -> DoubleMasterPlan {
                         epoch: claim.epoch,
                         instance: claim.instance,
                         at_ms,
+                        by_silence: claim.by_silence,
                     },
                 )
             })

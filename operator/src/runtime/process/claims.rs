@@ -99,6 +99,7 @@ mod tests {
             epoch,
             instance: InstanceName::parse(instance).unwrap(),
             at_ms: epoch,
+            by_silence: false,
         }
     }
 

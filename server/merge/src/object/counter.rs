@@ -407,6 +407,30 @@ mod tests {
     }
 
     #[test]
+    fn sums_do_not_depend_on_the_order_in_which_origins_became_known() {
+        let share = |server_id, sum| Share {
+            origin: Origin {
+                server_id,
+                epoch: 0,
+                incarnation: 0,
+            },
+            sum: Number::Float(sum),
+            removed: Number::Int(0),
+        };
+        let (a, b, c) = (share(1, 1e16), share(2, 1.0), share(3, -1e16));
+        let sum = |mut shares: [Share; 3]| total(Kind::Hash, Some(b"0.5"), &mut shares);
+        assert_ne!(
+            1e16 + 1.0 - 1e16,
+            1e16 - 1e16 + 1.0,
+            "the order matters for these"
+        );
+        let expected = sum([a, b, c]);
+        for other in [[a, c, b], [b, a, c], [b, c, a], [c, a, b], [c, b, a]] {
+            assert_eq!(sum(other), expected);
+        }
+    }
+
+    #[test]
     fn a_later_run_replaces_an_earlier_one_and_removals_join_by_maximum() {
         let first = Entry::new(1, 4, Number::Int(9), 4);
         let second = Entry::new(6, 6, Number::Int(2), 6);

@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use tandem_merge::rules::{Rule, without};
 use tandem_merge::{
-    Context, DecodeError, Dot, Kind, NEVER, Number, Object, Observed, Origins, VersionVector,
-    merge_objects,
+    CellId, Context, DecodeError, Dot, Effect, Kind, Marks, NEVER, Number, Object, Observed,
+    Origins, VersionVector, merge_objects,
 };
 
 /// All that can be asked of an object.
@@ -340,4 +340,27 @@ fn what_is_written_with_a_deadline_never_outlives_it() {
     assert_eq!(object.deadline(), stamp);
     assert!(object.string(stamp, &table.origins).is_some());
     assert!(object.string(stamp + 1, &table.origins).is_none());
+}
+
+#[test]
+fn without_type_cells_a_fixed_order_decides_between_types() {
+    let mut table = Table::new();
+    let mut object = Object::new(b"key");
+    for (kind, value) in [
+        (Kind::Zset, &[0; 8][..]),
+        (Kind::Set, &[]),
+        (Kind::Hash, b"v"),
+    ] {
+        let (dot, stamp) = table.next(&mut Random::new(1));
+        let put = Effect::Put {
+            key: b"key",
+            cell: CellId::Element(kind, b"e"),
+            value,
+            marks: Marks::default(),
+        };
+        object
+            .apply(&put, dot, stamp, Context::Everything, &table.origins)
+            .unwrap();
+        assert_eq!(object.kind(stamp, &table.origins), Some(kind));
+    }
 }

@@ -14,7 +14,9 @@ pub const REDIS_VERSION: &str = "7.2.0";
 
 /// A database number as a client writes it, if there is such a database.
 pub(super) fn database_number(word: &[u8], count: u32) -> Option<u32> {
-    parse_i64(word).and_then(|n| u32::try_from(n).ok()).filter(|n| *n < count)
+    parse_i64(word)
+        .and_then(|n| u32::try_from(n).ok())
+        .filter(|n| *n < count)
 }
 
 pub(super) fn run(
@@ -54,7 +56,9 @@ fn select(server: &Server, session: &mut Session, word: &[u8], reply: &mut Reply
     match database_number(word, server.instance.store.count()) {
         Some(number) => {
             session.database = number;
-            server.clients.update(session.id, |client| client.database = number);
+            server
+                .clients
+                .update(session.id, |client| client.database = number);
             reply.ok();
         }
         None => reply.error("ERR DB index is out of range"),
@@ -122,9 +126,8 @@ fn hello(server: &Server, session: &mut Session, args: &[&[u8]], reply: &mut Rep
             },
             other => {
                 let other = String::from_utf8_lossy(other).into_owned();
-                return reply.error_display(format_args!(
-                    "ERR Syntax error in HELLO option '{other}'"
-                ));
+                return reply
+                    .error_display(format_args!("ERR Syntax error in HELLO option '{other}'"));
             }
         }
     }
@@ -147,14 +150,20 @@ fn hello(server: &Server, session: &mut Session, args: &[&[u8]], reply: &mut Rep
     reply.bulk(b"mode");
     reply.bulk(b"standalone");
     reply.bulk(b"role");
-    reply.bulk(if server.instance.is_writable() { b"master" } else { b"replica" });
+    reply.bulk(if server.instance.is_writable() {
+        b"master"
+    } else {
+        b"replica"
+    });
     reply.bulk(b"modules");
     reply.array(0);
 }
 
 fn set_name(server: &Server, session: &mut Session, name: &[u8]) {
     session.name = name.to_vec();
-    server.clients.update(session.id, |client| client.name = name.to_vec());
+    server
+        .clients
+        .update(session.id, |client| client.name = name.to_vec());
 }
 
 fn client(server: &Server, session: &mut Session, args: &[&[u8]], reply: &mut Reply<'_>) {
@@ -188,7 +197,12 @@ fn client(server: &Server, session: &mut Session, args: &[&[u8]], reply: &mut Re
             reply.verbatim(*b"txt", line.as_bytes());
         }
         (b"list", _) => {
-            let text: String = server.clients.list().iter().map(|(id, c)| line(*id, c)).collect();
+            let text: String = server
+                .clients
+                .list()
+                .iter()
+                .map(|(id, c)| line(*id, c))
+                .collect();
             reply.verbatim(*b"txt", text.as_bytes());
         }
         (b"kill", words) => kill(server, words, reply),
@@ -238,9 +252,16 @@ fn describe(session: &Session) -> String {
         session.local.map(|a| a.to_string()).unwrap_or_default(),
         String::from_utf8_lossy(&session.name),
         session.since.elapsed().as_secs(),
-        session.idle().min(Duration::from_secs(u64::from(u32::MAX))).as_secs(),
+        session
+            .idle()
+            .min(Duration::from_secs(u64::from(u32::MAX)))
+            .as_secs(),
         session.database,
-        if session.protocol == Protocol::Resp3 { 3 } else { 2 },
+        if session.protocol == Protocol::Resp3 {
+            3
+        } else {
+            2
+        },
         session.last_command,
         String::from_utf8_lossy(&session.library.0),
         String::from_utf8_lossy(&session.library.1),
@@ -253,7 +274,9 @@ fn kill(server: &Server, words: &[&[u8]], reply: &mut Reply<'_>) {
     let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
     if let [address] = words {
         let address = text(address);
-        let found = clients.iter().find(|(_, client)| client.peer.to_string() == address);
+        let found = clients
+            .iter()
+            .find(|(_, client)| client.peer.to_string() == address);
         match found {
             Some((id, client)) => {
                 client.inbox.post(crate::io::Post::Kill(*id));
@@ -277,7 +300,9 @@ fn kill(server: &Server, words: &[&[u8]], reply: &mut Reply<'_>) {
             b"addr" => {
                 let address = text(value);
                 wanted.retain(|candidate| {
-                    clients.iter().any(|(id, c)| id == candidate && c.peer.to_string() == address)
+                    clients
+                        .iter()
+                        .any(|(id, c)| id == candidate && c.peer.to_string() == address)
                 });
             }
             b"skipme" | b"type" => {}

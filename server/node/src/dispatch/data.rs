@@ -50,14 +50,31 @@ pub(super) fn run(
     let now = locked.now();
     let object = locked.object(key);
     if !spec.is_write() {
-        let counter = if object.is_some() { &mut turn.hits } else { &mut turn.misses };
+        let counter = if object.is_some() {
+            &mut turn.hits
+        } else {
+            &mut turn.misses
+        };
         *counter += 1;
     }
     let random = &mut turn.random;
     let mut draw = || random.next();
-    let mut env = Env { now, wall_ms: turn.wall_ms, random: &mut draw };
+    let mut env = Env {
+        now,
+        wall_ms: turn.wall_ms,
+        random: &mut draw,
+    };
     let (own, origins) = (locked.own(), locked.origins_ref());
-    if !fast(spec, args, object, own, origins, &mut env, &mut turn.effects, reply) {
+    if !fast(
+        spec,
+        args,
+        object,
+        own,
+        origins,
+        &mut env,
+        &mut turn.effects,
+        reply,
+    ) {
         let mut draft = Draft::new(&locked, origins, own, now);
         execute(spec, args, &mut draft, &mut env, reply);
         draft.finish(0, &mut turn.effects);
@@ -97,7 +114,11 @@ fn execute_keyless(
     let mut draft = Draft::new(&Nothing, &origins, None, now);
     let random = &mut turn.random;
     let mut draw = || random.next();
-    let mut env = Env { now, wall_ms: turn.wall_ms, random: &mut draw };
+    let mut env = Env {
+        now,
+        wall_ms: turn.wall_ms,
+        random: &mut draw,
+    };
     execute(spec, args, &mut draft, &mut env, reply);
 }
 
@@ -136,7 +157,11 @@ fn several(
         let mut draft = Draft::new(&locked, locked.origins_ref(), locked.own(), now);
         let random = &mut turn.random;
         let mut draw = || random.next();
-        let mut env = Env { now, wall_ms: turn.wall_ms, random: &mut draw };
+        let mut env = Env {
+            now,
+            wall_ms: turn.wall_ms,
+            random: &mut draw,
+        };
         execute(spec, args, &mut draft, &mut env, reply);
         draft.finish(0, &mut turn.effects);
     }
@@ -152,13 +177,18 @@ fn copy_between(
     reply: &mut Reply<'_>,
     turn: &mut Turn,
 ) -> Result<(), StoreError> {
-    let target = u32::try_from(target).ok().filter(|n| *n < server.instance.store.count());
+    let target = u32::try_from(target)
+        .ok()
+        .filter(|n| *n < server.instance.store.count());
     let Some(target) = target else {
         reply.error("ERR value is out of range");
         return Ok(());
     };
     let wall = stamp_of_ms(turn.wall_ms);
-    let (from, to) = (database(server, session.database)?, database(server, target)?);
+    let (from, to) = (
+        database(server, session.database)?,
+        database(server, target)?,
+    );
     // Databases are locked in order of their number, so that two copies cannot wait for each other.
     let (source, mut into) = if session.database < target {
         let source = from.lock_one(request.source, wall)?;
@@ -181,7 +211,13 @@ fn copy_between(
 /// Adds a turn's counts to the server's.
 pub fn settle(server: &Server, turn: &mut Turn) {
     let stats = &server.stats;
-    stats.commands.fetch_add(std::mem::take(&mut turn.commands), Ordering::Relaxed);
-    stats.hits.fetch_add(std::mem::take(&mut turn.hits), Ordering::Relaxed);
-    stats.misses.fetch_add(std::mem::take(&mut turn.misses), Ordering::Relaxed);
+    stats
+        .commands
+        .fetch_add(std::mem::take(&mut turn.commands), Ordering::Relaxed);
+    stats
+        .hits
+        .fetch_add(std::mem::take(&mut turn.hits), Ordering::Relaxed);
+    stats
+        .misses
+        .fetch_add(std::mem::take(&mut turn.misses), Ordering::Relaxed);
 }

@@ -72,8 +72,7 @@ fn flush(
         locked.load_contributors()?;
         turn.effects.clear();
         {
-            let mut draft =
-                Draft::new(&locked, locked.origins_ref(), locked.own(), locked.now());
+            let mut draft = Draft::new(&locked, locked.origins_ref(), locked.own(), locked.now());
             draft.flush(locked.contributors());
             draft.finish(0, &mut turn.effects);
         }
@@ -93,23 +92,34 @@ struct ScanRequest<'a> {
 
 impl<'a> ScanRequest<'a> {
     fn parse(args: &[&'a [u8]]) -> Result<Self, &'static str> {
-        let cursor = std::str::from_utf8(args[1]).ok().and_then(|text| text.parse().ok());
+        let cursor = std::str::from_utf8(args[1])
+            .ok()
+            .and_then(|text| text.parse().ok());
         let cursor = cursor.ok_or("ERR invalid cursor")?;
-        let mut request = Self { cursor, count: 10, pattern: None, kind: None };
+        let mut request = Self {
+            cursor,
+            count: 10,
+            pattern: None,
+            kind: None,
+        };
         let mut words = args[2..].iter();
         while let Some(word) = words.next() {
             let value = words.next().ok_or("ERR syntax error")?;
             match word.to_ascii_lowercase().as_slice() {
                 b"match" => request.pattern = Some(value),
                 b"count" => {
-                    let count = parse_i64(value)
-                        .ok_or("ERR value is not an integer or out of range")?;
-                    request.count =
-                        usize::try_from(count).ok().filter(|c| *c > 0).ok_or("ERR syntax error")?;
+                    let count =
+                        parse_i64(value).ok_or("ERR value is not an integer or out of range")?;
+                    request.count = usize::try_from(count)
+                        .ok()
+                        .filter(|c| *c > 0)
+                        .ok_or("ERR syntax error")?;
                 }
                 b"type" => {
                     let name = value.to_ascii_lowercase();
-                    let kind = Kind::ALL.into_iter().find(|kind| kind.name().as_bytes() == name);
+                    let kind = Kind::ALL
+                        .into_iter()
+                        .find(|kind| kind.name().as_bytes() == name);
                     request.kind = Some(kind);
                 }
                 _ => return Err("ERR syntax error"),
@@ -119,9 +129,13 @@ impl<'a> ScanRequest<'a> {
     }
 
     fn wants(&self, object: &Object, now: Stamp, origins: &Origins) -> bool {
-        let Some(kind) = object.kind(now, origins) else { return false };
+        let Some(kind) = object.kind(now, origins) else {
+            return false;
+        };
         self.kind.is_none_or(|wanted| wanted == Some(kind))
-            && self.pattern.is_none_or(|pattern| glob::matches(pattern, object.key()))
+            && self
+                .pattern
+                .is_none_or(|pattern| glob::matches(pattern, object.key()))
     }
 }
 

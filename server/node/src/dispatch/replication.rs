@@ -29,7 +29,11 @@ pub(super) fn run(
     match id {
         CommandId::Role => {
             reply.array(3);
-            reply.bulk(if server.instance.is_writable() { b"master" } else { b"slave" });
+            reply.bulk(if server.instance.is_writable() {
+                b"master"
+            } else {
+                b"slave"
+            });
             reply.integer(0);
             reply.array(0);
         }
@@ -46,7 +50,9 @@ fn text(word: &[u8]) -> String {
 }
 
 fn port(word: &[u8]) -> Option<u16> {
-    parse_i64(word).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)
+    parse_i64(word)
+        .and_then(|port| u16::try_from(port).ok())
+        .filter(|port| *port > 0)
 }
 
 fn settle<E: std::fmt::Display>(result: Result<(), E>, reply: &mut Reply<'_>) {
@@ -57,7 +63,10 @@ fn settle<E: std::fmt::Display>(result: Result<(), E>, reply: &mut Reply<'_>) {
 }
 
 fn slaveof(links: &Links, args: &[&[u8]], reply: &mut Reply<'_>) {
-    if args.len() == 3 && args[1].eq_ignore_ascii_case(b"no") && args[2].eq_ignore_ascii_case(b"one") {
+    if args.len() == 3
+        && args[1].eq_ignore_ascii_case(b"no")
+        && args[2].eq_ignore_ascii_case(b"one")
+    {
         return settle(links.slaveof_no_one(), reply);
     }
     let force = match args.get(3) {
@@ -89,7 +98,9 @@ fn wait(session: &Session, links: &Arc<Links>, args: &[&[u8]], reply: &mut Reply
     };
     let links = Arc::clone(links);
     Flow::Elsewhere(Box::pin(async move {
-        let count = links.wait_for(wanted, patience, |l| l.count_applied(database, dot)).await;
+        let count = links
+            .wait_for(wanted, patience, |l| l.count_applied(database, dot))
+            .await;
         format!(":{count}\r\n").into_bytes()
     }))
 }
@@ -170,7 +181,10 @@ fn promote(server: &Arc<Server>, links: &Arc<Links>, epoch: u64, words: &[&[u8]]
             && let Some((host, to)) = text(value).rsplit_once(':')
             && let Ok(port) = to.parse()
         {
-            targets.push(Target { host: host.to_owned(), port });
+            targets.push(Target {
+                host: host.to_owned(),
+                port,
+            });
         } else if word.eq_ignore_ascii_case(b"timeout") {
             deadline = Duration::from_millis(parse_i64(value).unwrap_or(1000).max(0) as u64);
         }

@@ -19,7 +19,10 @@ const QUEUED_BYTES_MAX: usize = 64 << 20;
 /// Whether a command is carried out at once inside a transaction.
 pub(super) fn is_immediate(id: CommandId) -> bool {
     use CommandId as Id;
-    matches!(id, Id::Exec | Id::Discard | Id::Multi | Id::Watch | Id::Quit | Id::Reset)
+    matches!(
+        id,
+        Id::Exec | Id::Discard | Id::Multi | Id::Watch | Id::Quit | Id::Reset
+    )
 }
 
 /// Questions about all keys are answered outside of transactions only: a transaction holds its
@@ -36,7 +39,9 @@ pub(super) fn queue(
     args: &[&[u8]],
     reply: &mut Reply<'_>,
 ) {
-    let Some(transaction) = &mut session.transaction else { return };
+    let Some(transaction) = &mut session.transaction else {
+        return;
+    };
     if spec.flags.contains(Flags::NO_MULTI) || asks_all_keys(spec.id) {
         transaction.broken = true;
         reply.error("ERR Command not allowed inside a transaction");
@@ -49,7 +54,9 @@ pub(super) fn queue(
         reply.error("ERR transaction is larger than 64 MiB; split it");
         return;
     }
-    transaction.commands.push(args.iter().map(|arg| arg.to_vec()).collect());
+    transaction
+        .commands
+        .push(args.iter().map(|arg| arg.to_vec()).collect());
     reply.simple("QUEUED");
 }
 
@@ -137,9 +144,15 @@ fn exec(
     let mut needs: BTreeMap<u32, Need<'_>> = BTreeMap::new();
     for command in &transaction.commands {
         let args: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
-        let Some(spec) = lookup(args[0]) else { continue };
+        let Some(spec) = lookup(args[0]) else {
+            continue;
+        };
         collect_needs(spec, &args, number, count, server, &mut needs);
-        steps.push(Step { spec, args, database: number });
+        steps.push(Step {
+            spec,
+            args,
+            database: number,
+        });
         let step = steps.last();
         if let Some(step) = step
             && step.spec.id == CommandId::Select
@@ -149,7 +162,11 @@ fn exec(
         }
     }
     for watch in &watched {
-        needs.entry(watch.database).or_default().keys.push(&watch.key);
+        needs
+            .entry(watch.database)
+            .or_default()
+            .keys
+            .push(&watch.key);
     }
     if steps.iter().any(|step| step.spec.is_write())
         && let Err(refusal) = server.accepts_writes()
@@ -161,7 +178,9 @@ fn exec(
     }
     let mut locks = lock(server, &needs, turn)?;
     let changed = watched.iter().any(|watch| {
-        locks.get(&watch.database).is_some_and(|l| l.fingerprint(&watch.key) != watch.fingerprint)
+        locks
+            .get(&watch.database)
+            .is_some_and(|l| l.fingerprint(&watch.key) != watch.fingerprint)
     });
     if changed {
         reply.null_array();
@@ -197,7 +216,9 @@ fn collect_needs<'q>(
         CommandId::FlushDb => needs.entry(number).or_default().whole = true,
         CommandId::Copy => {
             let target = CopyRequest::parse(args).and_then(|request| request.database);
-            let other = target.and_then(|n| u32::try_from(n).ok()).filter(|n| *n < count);
+            let other = target
+                .and_then(|n| u32::try_from(n).ok())
+                .filter(|n| *n < count);
             if let Some(other) = other {
                 needs.entry(other).or_default().keys.push(args[2]);
             }
@@ -277,7 +298,11 @@ fn run_steps(
                     continue;
                 };
                 let now = draft.now();
-                let mut env = Env { now, wall_ms, random: &mut draw };
+                let mut env = Env {
+                    now,
+                    wall_ms,
+                    random: &mut draw,
+                };
                 execute(step.spec, &step.args, draft, &mut env, reply);
             }
             CommandId::Ping | CommandId::Echo | CommandId::Client => {
@@ -307,7 +332,9 @@ fn copies_across(step: &Step<'_>) -> bool {
 
 fn copy_step(drafts: &mut BTreeMap<u32, Draft<'_>>, step: &Step<'_>, reply: &mut Reply<'_>) {
     let request = CopyRequest::parse(&step.args);
-    let target = request.and_then(|r| r.database).and_then(|n| u32::try_from(n).ok());
+    let target = request
+        .and_then(|r| r.database)
+        .and_then(|n| u32::try_from(n).ok());
     let Some((request, target)) = request.zip(target) else {
         reply.error("ERR value is out of range");
         return;

@@ -44,11 +44,18 @@ impl Acceptor {
                     return Err(io::Error::new(error.kind(), text));
                 }
             };
-            poll.registry().register(&mut listener, Token(at), Interest::READABLE)?;
+            poll.registry()
+                .register(&mut listener, Token(at), Interest::READABLE)?;
             listeners.push(listener);
         }
         let waker = Arc::new(Waker::new(poll.registry(), STOP)?);
-        Ok(Self { poll, listeners, inboxes, stop: Arc::new(AtomicBool::new(false)), waker })
+        Ok(Self {
+            poll,
+            listeners,
+            inboxes,
+            stop: Arc::new(AtomicBool::new(false)),
+            waker,
+        })
     }
 
     /// A function that ends [`Acceptor::run`].
@@ -68,7 +75,10 @@ impl Acceptor {
             if let Err(error) = self.poll.poll(&mut events, None)
                 && error.kind() != io::ErrorKind::Interrupted
             {
-                tracing::error!(error = &error as &dyn std::error::Error, "accept loop failed");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "accept loop failed"
+                );
                 return;
             }
             for listener in &self.listeners {

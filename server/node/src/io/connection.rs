@@ -170,7 +170,12 @@ impl Connection {
 
     /// Splits the borrow: input, arguments, session and output, for running a command.
     pub fn parts(&mut self) -> (&[u8], &mut Args, &mut Session, &mut Vec<u8>) {
-        (&self.input[self.consumed..], &mut self.args, &mut self.session, &mut self.output)
+        (
+            &self.input[self.consumed..],
+            &mut self.args,
+            &mut self.session,
+            &mut self.output,
+        )
     }
 
     /// Sends what there is. True: all of it.

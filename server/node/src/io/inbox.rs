@@ -39,7 +39,11 @@ pub struct Inbox {
 impl Inbox {
     /// A mailbox that wakes its worker through `waker`.
     pub fn new(waker: Waker) -> Arc<Self> {
-        Arc::new(Self { posts: Mutex::new(Vec::new()), waiting: AtomicBool::new(false), waker })
+        Arc::new(Self {
+            posts: Mutex::new(Vec::new()),
+            waiting: AtomicBool::new(false),
+            waker,
+        })
     }
 
     /// Puts a message in and wakes the worker.
@@ -53,7 +57,10 @@ impl Inbox {
         if !self.waiting.swap(true, Ordering::AcqRel)
             && let Err(error) = self.waker.wake()
         {
-            tracing::error!(error = &error as &dyn std::error::Error, "worker could not be woken");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "worker could not be woken"
+            );
         }
     }
 

@@ -82,7 +82,11 @@ impl Turn {
     #[inline]
     pub fn wrote(&mut self, database: u32, receipt: &Receipt) {
         self.last = Some((database, receipt.lsn));
-        match self.touched.iter_mut().find(|(number, _)| *number == database) {
+        match self
+            .touched
+            .iter_mut()
+            .find(|(number, _)| *number == database)
+        {
             Some((_, lsn)) => *lsn = (*lsn).max(receipt.lsn),
             None => self.touched.push((database, receipt.lsn)),
         }
@@ -111,7 +115,9 @@ pub struct Worker {
 
 impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Worker").field("connections", &self.connections.len()).finish_non_exhaustive()
+        f.debug_struct("Worker")
+            .field("connections", &self.connections.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -143,11 +149,18 @@ impl Worker {
     pub fn run(mut self) {
         let mut events = Events::with_capacity(1024);
         loop {
-            let timeout = if self.again.is_empty() { HOUSEKEEPING } else { Duration::ZERO };
+            let timeout = if self.again.is_empty() {
+                HOUSEKEEPING
+            } else {
+                Duration::ZERO
+            };
             match self.poll.poll(&mut events, Some(timeout)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "event loop failed");
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "event loop failed"
+                    );
                     return;
                 }
                 Ok(()) => {}
@@ -202,9 +215,13 @@ impl Worker {
     }
 
     fn admit(&mut self, socket: std::net::TcpStream) {
-        let prepared = socket.set_nonblocking(true).and_then(|()| socket.set_nodelay(true));
+        let prepared = socket
+            .set_nonblocking(true)
+            .and_then(|()| socket.set_nodelay(true));
         let peer = socket.peer_addr();
-        let (Ok(()), Ok(peer)) = (prepared, peer) else { return };
+        let (Ok(()), Ok(peer)) = (prepared, peer) else {
+            return;
+        };
         let local = socket.local_addr().ok();
         let entry = self.connections.vacant_entry();
         let slot = entry.key();
@@ -214,7 +231,12 @@ impl Worker {
         };
         let mut socket = TcpStream::from_std(socket);
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if self.poll.registry().register(&mut socket, Token(slot), interest).is_ok() {
+        if self
+            .poll
+            .registry()
+            .register(&mut socket, Token(slot), interest)
+            .is_ok()
+        {
             entry.insert(Connection::new(socket, session));
             self.serve(slot);
         } else {
@@ -223,7 +245,9 @@ impl Worker {
     }
 
     fn unblock(&mut self, ticket: Ticket, reply: &[u8]) {
-        let Some(connection) = self.connections.get_mut(ticket.slot) else { return };
+        let Some(connection) = self.connections.get_mut(ticket.slot) else {
+            return;
+        };
         if connection.session.id == ticket.client && connection.hold == Hold::Elsewhere {
             connection.output.extend_from_slice(reply);
             connection.hold = Hold::Open;
@@ -233,7 +257,9 @@ impl Worker {
 
     /// Reads and runs what a connection has, within a share of the turn.
     fn serve(&mut self, slot: usize) {
-        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
         if connection.is_readable() && connection.may_run() && connection.read().is_err() {
             self.close(slot);
             return;
@@ -241,8 +267,14 @@ impl Worker {
         self.turn.last = None;
         connection.session.touch_at(self.turn.clock);
         while connection.may_run() && connection.worth_parsing() {
-            if !run_one(connection, &self.server, &self.inbox, slot, &mut self.turn, &mut self.limits)
-            {
+            if !run_one(
+                connection,
+                &self.server,
+                &self.inbox,
+                slot,
+                &mut self.turn,
+                &mut self.limits,
+            ) {
                 break;
             }
         }
@@ -251,7 +283,11 @@ impl Worker {
             && self.server.durability() == Durability::Durable
             && connection.hold == Hold::Open
         {
-            connection.hold = Hold::Log { database, lsn, durable: true };
+            connection.hold = Hold::Log {
+                database,
+                lsn,
+                durable: true,
+            };
             self.parked.push(slot);
         }
         if connection.is_ended() && !connection.worth_parsing() && connection.hold == Hold::Open {
@@ -289,12 +325,18 @@ impl Worker {
     /// client is told OK for what may be lost. They leave when there is space again.
     fn withhold(&mut self, number: u32) {
         for slot in &self.sending {
-            let Some(connection) = self.connections.get_mut(*slot) else { continue };
+            let Some(connection) = self.connections.get_mut(*slot) else {
+                continue;
+            };
             if let Some((database, lsn)) = connection.wrote
                 && database == number
                 && connection.hold == Hold::Open
             {
-                connection.hold = Hold::Log { database, lsn, durable: false };
+                connection.hold = Hold::Log {
+                    database,
+                    lsn,
+                    durable: false,
+                };
                 self.parked.push(*slot);
             }
         }
@@ -309,11 +351,28 @@ impl Worker {
         let (connections, again, sending) =
             (&mut self.connections, &mut self.again, &mut self.sending);
         self.parked.retain(|slot| {
-            let Some(connection) = connections.get_mut(*slot) else { return false };
-            let Hold::Log { database, lsn, durable } = connection.hold else { return false };
-            let log = server.instance.store.get(database).map(|database| &database.log);
+            let Some(connection) = connections.get_mut(*slot) else {
+                return false;
+            };
+            let Hold::Log {
+                database,
+                lsn,
+                durable,
+            } = connection.hold
+            else {
+                return false;
+            };
+            let log = server
+                .instance
+                .store
+                .get(database)
+                .map(|database| &database.log);
             let reached = |log: &Arc<Log>| {
-                (if durable { log.durable() } else { log.written() }) >= lsn
+                (if durable {
+                    log.durable()
+                } else {
+                    log.written()
+                }) >= lsn
             };
             if log.is_some_and(|log| !reached(log) && !log.is_poisoned()) {
                 return true;
@@ -330,21 +389,27 @@ impl Worker {
     }
 
     fn send(&mut self, slot: usize) {
-        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
         if matches!(connection.hold, Hold::Log { .. }) {
             return;
         }
         match connection.send() {
             Ok(true) if connection.closing => self.close(slot),
             Ok(true) => {
-                if connection.may_run() && connection.worth_parsing() && !self.again.contains(&slot) {
+                if connection.may_run() && connection.worth_parsing() && !self.again.contains(&slot)
+                {
                     self.again.push(slot);
                 }
             }
             Ok(false) => {
                 let limit = self.server.output_limit();
                 if limit > 0 && connection.unsent() > limit {
-                    tracing::warn!(client = connection.session.id, "output buffer limit reached");
+                    tracing::warn!(
+                        client = connection.session.id,
+                        "output buffer limit reached"
+                    );
                     self.close(slot);
                 }
             }
@@ -387,7 +452,11 @@ fn run_one(
     limits: &mut Limits,
 ) -> bool {
     let (input, args, session, output) = connection.parts();
-    let bounds = if session.authenticated { *limits } else { Limits::unauthenticated() };
+    let bounds = if session.authenticated {
+        *limits
+    } else {
+        Limits::unauthenticated()
+    };
     let consumed = match parse_command(input, &bounds, args) {
         Ok(Parsed::Incomplete { need }) => {
             connection.want(need);

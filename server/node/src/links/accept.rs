@@ -33,7 +33,9 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
     loop {
         match listener.accept().await {
             Ok((socket, address)) => {
-                let Ok(permit) = Arc::clone(&strangers).try_acquire_owned() else { continue };
+                let Ok(permit) = Arc::clone(&strangers).try_acquire_owned() else {
+                    continue;
+                };
                 let shared = Arc::clone(&shared);
                 tokio::spawn(async move {
                     if let Err(error) = serve(&shared, socket, address, permit).await {
@@ -42,7 +44,10 @@ pub(super) async fn listen(shared: Arc<Shared>, listener: TcpListener) {
                 });
             }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "link not accepted");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "link not accepted"
+                );
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
@@ -77,7 +82,11 @@ async fn serve(
             return write_message(&mut socket, &Message::Refuse(refusal), HELLO_SILENCE).await;
         }
     };
-    let host = if hello.host.is_empty() { address.ip().to_string() } else { hello.host.clone() };
+    let host = if hello.host.is_empty() {
+        address.ip().to_string()
+    } else {
+        hello.host.clone()
+    };
     pull_what_it_alone_holds(shared, &hello, &welcome, &host);
     let message = Message::Welcome(Box::new(welcome.clone()));
     write_message(&mut socket, &message, settings.silence).await?;
@@ -93,7 +102,10 @@ fn answer(shared: &Shared, settings: &Settings, hello: &Hello) -> Result<Welcome
         && refusal.code == RefuseCode::Superseded
         && let Err(error) = instance.update(|meta| meta.epoch = meta.epoch.max(hello.epoch))
     {
-        tracing::error!(error = &error as &dyn std::error::Error, "epoch not persisted");
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "epoch not persisted"
+        );
     }
     let decision = decision?;
     let own = shared.own();
@@ -117,16 +129,25 @@ fn answer(shared: &Shared, settings: &Settings, hello: &Hello) -> Result<Welcome
 fn pull_what_it_alone_holds(shared: &Arc<Shared>, hello: &Hello, welcome: &Welcome, host: &str) {
     let ahead = |number: u32| {
         let held = hello.databases.iter().find(|held| held.number == number)?;
-        let answer = welcome.databases.iter().find(|answer| answer.number == number)?;
+        let answer = welcome
+            .databases
+            .iter()
+            .find(|answer| answer.number == number)?;
         let foreign = matches!(&answer.verdict, Verdict::Refused(refusal) if refusal.code == RefuseCode::Foreign);
         let given_up = held.wish == Some(FullMode::Overwrite);
         let held = Held::new(&held.origins, &held.vv, &answer.origins);
         (!foreign && !given_up && held.is_ahead_of(&answer.vv)).then_some(())
     };
     let same_group = hello.server_id == welcome.server_id;
-    let wanted = hello.databases.iter().any(|held| ahead(held.number).is_some());
+    let wanted = hello
+        .databases
+        .iter()
+        .any(|held| ahead(held.number).is_some());
     if hello.kind == LinkKind::Replica && same_group && wanted && shared.instance.is_writable() {
-        let target = Target { host: host.to_owned(), port: hello.port };
+        let target = Target {
+            host: host.to_owned(),
+            port: hello.port,
+        };
         collect::in_background(shared, target);
     }
 }
@@ -145,7 +166,9 @@ async fn attend(
     let mut shipper = match shipper {
         Ok(shipper) => shipper,
         Err(error) => {
-            let message = Message::Bye { reason: error.to_string() };
+            let message = Message::Bye {
+                reason: error.to_string(),
+            };
             return write_message(&mut writing, &message, HELLO_SILENCE).await;
         }
     };
@@ -186,7 +209,10 @@ struct Entered<'s>(&'s Shared, Arc<Receiver>);
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        self.0.receivers.lock().retain(|other| !Arc::ptr_eq(other, &self.1));
+        self.0
+            .receivers
+            .lock()
+            .retain(|other| !Arc::ptr_eq(other, &self.1));
     }
 }
 
@@ -215,15 +241,25 @@ async fn listen_to(
         read_frame(socket, &mut buffer, FRAME_BYTES_MAX, settings.silence).await?;
         match Message::decode(&buffer)? {
             Message::Ack(ack) => receiver.acked(shared, &ack).map_err(confused)?,
-            Message::Origins { database, first, origins } => {
-                receiver.announced(database, first, &origins).map_err(confused)?;
+            Message::Origins {
+                database,
+                first,
+                origins,
+            } => {
+                receiver
+                    .announced(database, first, &origins)
+                    .map_err(confused)?;
             }
             Message::FullDone { database, vv } => {
                 receiver.replaced(database, &vv).map_err(confused)?;
             }
             Message::Ping { .. } | Message::Pong { .. } => receiver.heard(),
             Message::Bye { .. } => return Ok(()),
-            _ => return Err(WireError::Unexpected("a message that a receiver does not send")),
+            _ => {
+                return Err(WireError::Unexpected(
+                    "a message that a receiver does not send",
+                ));
+            }
         }
     }
 }
@@ -237,9 +273,16 @@ async fn no_longer_welcome(shared: &Shared, hello: &Hello, cluster_id: &str) -> 
         if meta.cluster_id != cluster_id {
             return "the data set was agreed on anew".to_owned();
         }
-        let settings = Settings { requirepass: None, ..shared.settings() };
+        let settings = Settings {
+            requirepass: None,
+            ..shared.settings()
+        };
         // NOTE: the hello is old; what a contact has settled since must not be held against it.
-        let now = Hello { cluster_id: meta.cluster_id.clone(), epoch: 0, ..hello.clone() };
+        let now = Hello {
+            cluster_id: meta.cluster_id.clone(),
+            epoch: 0,
+            ..hello.clone()
+        };
         if let Err(refusal) = decide(&now, &local(&meta, &settings)) {
             return refusal.reason;
         }

@@ -49,14 +49,21 @@ impl AckBook {
     /// Everything up to `source_lsn` is applied: appends the ack.
     pub(super) fn applied(&self, number: u32, source_lsn: u64, out: &mut Vec<u8>) {
         let mut pages = self.pages.lock();
-        let Some(page) = pages.get_mut(&number) else { return };
+        let Some(page) = pages.get_mut(&number) else {
+            return;
+        };
         let (rows, head) = {
             let commit = page.database.commit();
             let origins = origins_from(&commit.history.origins, page.announced);
             if !origins.is_empty() {
                 let first = page.announced as u32;
                 page.announced += origins.len();
-                Message::Origins { database: number, first, origins }.encode(out);
+                Message::Origins {
+                    database: number,
+                    first,
+                    origins,
+                }
+                .encode(out);
             }
             let mut rows = Vec::new();
             for (index, row) in commit.history.vv.rows() {
@@ -94,8 +101,12 @@ impl AckBook {
 
     /// Makes everything received durable. Blocks.
     pub(super) fn sync(&self) {
-        let databases: Vec<_> =
-            self.pages.lock().values().map(|page| Arc::clone(&page.database)).collect();
+        let databases: Vec<_> = self
+            .pages
+            .lock()
+            .values()
+            .map(|page| Arc::clone(&page.database))
+            .collect();
         for database in databases {
             if let Err(error) = database.log.sync() {
                 tracing::warn!(
@@ -111,16 +122,27 @@ impl AckBook {
     /// after a full resync.
     pub(super) fn replaced(&self, number: u32, out: &mut Vec<u8>) {
         let mut pages = self.pages.lock();
-        let Some(page) = pages.get_mut(&number) else { return };
+        let Some(page) = pages.get_mut(&number) else {
+            return;
+        };
         let commit = page.database.commit();
         let origins = origins_from(&commit.history.origins, page.announced);
         if !origins.is_empty() {
             let first = page.announced as u32;
             page.announced += origins.len();
-            Message::Origins { database: number, first, origins }.encode(out);
+            Message::Origins {
+                database: number,
+                first,
+                origins,
+            }
+            .encode(out);
         }
         page.acked = commit.history.vv.clone();
-        Message::FullDone { database: number, vv: commit.history.vv.clone() }.encode(out);
+        Message::FullDone {
+            database: number,
+            vv: commit.history.vv.clone(),
+        }
+        .encode(out);
     }
 }
 
@@ -128,7 +150,8 @@ impl Page {
     /// Moves the durable position on. Returns whether it has moved.
     fn settle(&mut self) -> bool {
         let (durable, before) = (self.database.log.durable(), self.durable_lsn);
-        while let Some((_, source_lsn, _)) = self.pending.pop_front_if(|(own, _, _)| *own <= durable)
+        while let Some((_, source_lsn, _)) =
+            self.pending.pop_front_if(|(own, _, _)| *own <= durable)
         {
             self.durable_lsn = self.durable_lsn.max(source_lsn);
         }

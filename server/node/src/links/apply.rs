@@ -89,7 +89,10 @@ impl Applier {
             if let Verdict::Refused(refusal) = &answer.verdict {
                 applier.refused.insert(answer.number, refusal.clone());
             } else {
-                let told = hello.databases.iter().find(|held| held.number == answer.number);
+                let told = hello
+                    .databases
+                    .iter()
+                    .find(|held| held.number == answer.number);
                 applier.begin(answer, told.map_or(0, |held| held.origins.len()))?;
                 if answer.verdict == Verdict::Partial {
                     dial.partial_resyncs.fetch_add(1, Ordering::Relaxed);
@@ -102,12 +105,14 @@ impl Applier {
 
     /// Begins a database; the source was told of `told` origins of the own table.
     fn begin(&mut self, answer: &WelcomeDatabase, told: usize) -> Result<(), ApplyError> {
-        let database = self
-            .shared
-            .instance
-            .store
-            .database(answer.number)?
-            .ok_or(ApplyError::Unexpected("a database that does not exist here"))?;
+        let database =
+            self.shared
+                .instance
+                .store
+                .database(answer.number)?
+                .ok_or(ApplyError::Unexpected(
+                    "a database that does not exist here",
+                ))?;
         let mut map = OriginMap::default();
         for (_, origin) in answer.origins.iter() {
             database.announce(&mut map, origin);
@@ -137,10 +142,18 @@ impl Applier {
     /// The worst state of any database, and why.
     fn show(&self) {
         let states = self.databases.values().map(|incoming| incoming.state);
-        let refusals = self.refused.values().map(|refusal| state_of(&Verdict::Refused(refusal.clone())));
+        let refusals = self
+            .refused
+            .values()
+            .map(|refusal| state_of(&Verdict::Refused(refusal.clone())));
         let state = states.chain(refusals).max_by_key(|state| weight(*state));
-        let reason = self.refused.values().next().map_or("", |refusal| refusal.reason.as_str());
-        self.dial.show(state.unwrap_or(LinkState::Streaming), reason);
+        let reason = self
+            .refused
+            .values()
+            .next()
+            .map_or("", |refusal| refusal.reason.as_str());
+        self.dial
+            .show(state.unwrap_or(LinkState::Streaming), reason);
     }
 
     /// Applies until the queue ends, a handover is complete, or nothing of it may go on.
@@ -155,7 +168,9 @@ impl Applier {
             if self.dial.wanted.kind == LinkKind::Handover && self.is_complete() {
                 return Ok(());
             }
-            let Some(received) = queue.blocking_recv() else { return Ok(()) };
+            let Some(received) = queue.blocking_recv() else {
+                return Ok(());
+            };
             if self.shared.stalled.load(Ordering::Relaxed) {
                 std::thread::sleep(Duration::from_millis(2));
             }
@@ -165,27 +180,37 @@ impl Applier {
 
     fn frame(&mut self, payload: &[u8]) -> Result<(), ApplyError> {
         match Message::decode(payload)? {
-            Message::Origins { database, first, origins } => {
-                self.announced(database, first, &origins)
-            }
-            Message::Records { database, lsn, packed } => self.records(database, lsn, packed),
-            Message::Head { database, lsn, rows, .. } => self.head(database, lsn, &rows),
-            _ => Err(ApplyError::Unexpected("a message that a source does not send")),
+            Message::Origins {
+                database,
+                first,
+                origins,
+            } => self.announced(database, first, &origins),
+            Message::Records {
+                database,
+                lsn,
+                packed,
+            } => self.records(database, lsn, packed),
+            Message::Head {
+                database,
+                lsn,
+                rows,
+                ..
+            } => self.head(database, lsn, &rows),
+            _ => Err(ApplyError::Unexpected(
+                "a message that a source does not send",
+            )),
         }
     }
 
     fn incoming(&mut self, number: u32) -> Result<&mut Incoming, ApplyError> {
         self.databases
             .get_mut(&number)
-            .ok_or(ApplyError::Unexpected("records of a database that it did not begin"))
+            .ok_or(ApplyError::Unexpected(
+                "records of a database that it did not begin",
+            ))
     }
 
-    fn announced(
-        &mut self,
-        number: u32,
-        first: u32,
-        origins: &[Origin],
-    ) -> Result<(), ApplyError> {
+    fn announced(&mut self, number: u32, first: u32, origins: &[Origin]) -> Result<(), ApplyError> {
         if !self.databases.contains_key(&number) && first == 0 {
             self.begin_late(number)?;
         }
@@ -283,12 +308,18 @@ impl Applier {
     }
 
     fn measure_lag(&self) {
-        let lag: u64 = self.databases.values().map(|incoming| incoming.lacks(&incoming.source)).sum();
+        let lag: u64 = self
+            .databases
+            .values()
+            .map(|incoming| incoming.lacks(&incoming.source))
+            .sum();
         self.dial.lag_records.store(lag, Ordering::Relaxed);
     }
 
     fn is_complete(&self) -> bool {
-        self.databases.values().all(|incoming| incoming.lacks(&incoming.goal) == 0)
+        self.databases
+            .values()
+            .all(|incoming| incoming.lacks(&incoming.goal) == 0)
     }
 }
 
@@ -297,6 +328,8 @@ impl Incoming {
     fn lacks(&self, vv: &VersionVector) -> u64 {
         let commit = self.database.commit();
         let held = &commit.history.vv;
-        vv.rows().map(|(index, row)| row.high.saturating_sub(held.high(index))).sum()
+        vv.rows()
+            .map(|(index, row)| row.high.saturating_sub(held.high(index)))
+            .sum()
     }
 }

@@ -27,7 +27,11 @@ pub struct Collected {
 const BACKGROUND_SILENCE: Duration = Duration::from_secs(30);
 
 /// Pulls from one target until all that it held at contact is held here.
-async fn pull(shared: &Arc<Shared>, target: Target, deadline: Instant) -> (u64, Result<(), String>) {
+async fn pull(
+    shared: &Arc<Shared>,
+    target: Target,
+    deadline: Instant,
+) -> (u64, Result<(), String>) {
     let dial = Dial::new(Wanted {
         kind: LinkKind::Handover,
         target,
@@ -50,7 +54,11 @@ async fn pull(shared: &Arc<Shared>, target: Target, deadline: Instant) -> (u64, 
     };
     let outcome = timeout_at(deadline, tries).await.unwrap_or_else(|_| {
         let last = dial.status().reason;
-        Err(if last.is_empty() { "not complete at the deadline".to_owned() } else { last })
+        Err(if last.is_empty() {
+            "not complete at the deadline".to_owned()
+        } else {
+            last
+        })
     });
     (dial.applied.load(Ordering::Relaxed), outcome)
 }
@@ -82,7 +90,9 @@ pub(super) async fn collect(
                     Err(reason) => collected.failed.push((target, reason)),
                 }
             }
-            Err(_) => collected.failed.push((target, "the task failed".to_owned())),
+            Err(_) => collected
+                .failed
+                .push((target, "the task failed".to_owned())),
         }
     }
     collected

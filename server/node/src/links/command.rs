@@ -33,7 +33,10 @@ impl Links {
     /// gives up the own state); else this instance follows the other one.
     pub fn slaveof(&self, host: &str, port: u16, force: bool) -> Result<(), CommandError> {
         let instance = &self.shared.instance;
-        let target = Target { host: host.to_owned(), port };
+        let target = Target {
+            host: host.to_owned(),
+            port,
+        };
         if self.is_self(&target) {
             return Err(CommandError::Itself);
         }
@@ -42,7 +45,11 @@ impl Links {
             if !is_same(&peer.target, &target) {
                 return Err(CommandError::OtherPeer);
             }
-            let mode = if force { FullMode::Overwrite } else { FullMode::Merge };
+            let mode = if force {
+                FullMode::Overwrite
+            } else {
+                FullMode::Merge
+            };
             return self.request_full(&peer.target.clone(), mode);
         }
         let same = meta.role == StoredRole::Replica && meta.follow.as_ref() == Some(&target);
@@ -103,8 +110,12 @@ impl Links {
     /// Asks for a full resync over the link to `target`, which is followed or the other master.
     pub fn request_full(&self, target: &Target, mode: FullMode) -> Result<(), CommandError> {
         let dials = dial::adjust(&self.shared);
-        let dial = dials.iter().find(|dial| is_same(&dial.wanted.target, target));
-        let Some(dial) = dial else { return Err(CommandError::NoLink(target.clone())) };
+        let dial = dials
+            .iter()
+            .find(|dial| is_same(&dial.wanted.target, target));
+        let Some(dial) = dial else {
+            return Err(CommandError::NoLink(target.clone()));
+        };
         *dial.wish.lock() = Some(mode);
         dial.begin(&self.shared);
         Ok(())
@@ -115,7 +126,9 @@ impl Links {
         let announced = config.replica_announce_ip.as_deref();
         let loopback = |host: &str| {
             host.eq_ignore_ascii_case("localhost")
-                || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+                || host
+                    .parse::<std::net::IpAddr>()
+                    .is_ok_and(|ip| ip.is_loopback())
         };
         let bound = config.bind.iter().any(|bind| {
             target.host.parse() == Ok(bind.ip)
@@ -128,7 +141,11 @@ impl Links {
 /// Whether two addresses name the same place.
 fn is_same(a: &Target, b: &Target) -> bool {
     let plain = |host: &str| {
-        if host.eq_ignore_ascii_case("localhost") { "127.0.0.1".to_owned() } else { host.to_lowercase() }
+        if host.eq_ignore_ascii_case("localhost") {
+            "127.0.0.1".to_owned()
+        } else {
+            host.to_lowercase()
+        }
     };
     a.port == b.port && plain(&a.host) == plain(&b.host)
 }

@@ -5,8 +5,8 @@ use super::shared::Shared;
 use crate::instance::{random_u64, wall_ms};
 use crate::meta::{StoredRole, Target};
 use parking_lot::Mutex;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tandem_proto::status::{LinkKind, LinkState, LinkStatus};
 use tandem_replicate::{Backoff, FullMode};
@@ -42,7 +42,9 @@ pub(super) struct Dial {
 
 impl std::fmt::Debug for Dial {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Dial").field("wanted", &self.wanted).finish_non_exhaustive()
+        f.debug_struct("Dial")
+            .field("wanted", &self.wanted)
+            .finish_non_exhaustive()
     }
 }
 
@@ -123,7 +125,9 @@ impl Dial {
 
     /// Dials, again and again, until stopped.
     pub(super) fn begin(self: &Arc<Self>, shared: &Arc<Shared>) {
-        let task = shared.runtime.spawn(keep_dialling(Arc::clone(shared), Arc::downgrade(self)));
+        let task = shared
+            .runtime
+            .spawn(keep_dialling(Arc::clone(shared), Arc::downgrade(self)));
         if let Some(older) = self.task.lock().replace(task.abort_handle()) {
             older.abort();
         }
@@ -158,7 +162,11 @@ impl Dial {
 /// Whom the instance has to dial now.
 fn wanted(shared: &Shared) -> Vec<Wanted> {
     let meta = shared.instance.meta();
-    let incarnation = if shared.instance.is_writable() { meta.incarnation } else { 0 };
+    let incarnation = if shared.instance.is_writable() {
+        meta.incarnation
+    } else {
+        0
+    };
     match meta.role {
         StoredRole::Replica => meta.follow.map(|target| Wanted {
             kind: LinkKind::Replica,
@@ -215,7 +223,11 @@ async fn keep_dialling(shared: Arc<Shared>, dial: Weak<Dial>) {
     let mut backoff = Backoff::default();
     loop {
         let Some(dial) = dial.upgrade() else { return };
-        let Ended { state, reason, worked } = receive::run(&shared, &dial).await;
+        let Ended {
+            state,
+            reason,
+            worked,
+        } = receive::run(&shared, &dial).await;
         if worked {
             backoff.reset();
         }

@@ -8,8 +8,8 @@ use super::receiver::{Receiver, origins_from};
 use super::shared::{Shared, SharedView};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tandem_merge::{OriginIndex, VersionVector};
 use tandem_merge::record::peek;
+use tandem_merge::{OriginIndex, VersionVector};
 use tandem_proto::status::LinkState;
 use tandem_replicate::message::RecordsFrame;
 use tandem_replicate::{Message, Verdict, View};
@@ -136,7 +136,9 @@ impl Feed {
         if sent > 0 {
             self.told_lsn = lsn;
             receiver.echoes.fetch_add(echoes, Ordering::Relaxed);
-            receiver.progress(number, |progress| progress.window.sent(lsn, sent, bytes as u64));
+            receiver.progress(number, |progress| {
+                progress.window.sent(lsn, sent, bytes as u64)
+            });
         }
         Ok(())
     }
@@ -148,7 +150,9 @@ impl Feed {
         let mut view = self.view.lock();
         view.learn(&commit.history.origins);
         if self.own.is_none() {
-            self.own = receiver.own.and_then(|own| commit.history.origins.get(&own));
+            self.own = receiver
+                .own
+                .and_then(|own| commit.history.origins.get(&own));
         }
         if !view.reaches(&commit.history.base) {
             return Err(FeedError::LostPlace);
@@ -157,7 +161,12 @@ impl Feed {
         if !origins.is_empty() {
             let first = self.announced as u32;
             self.announced += origins.len();
-            Message::Origins { database: self.database.number, first, origins }.encode(out);
+            Message::Origins {
+                database: self.database.number,
+                first,
+                origins,
+            }
+            .encode(out);
         }
         Ok(view.clone())
     }
@@ -182,7 +191,13 @@ impl Feed {
         }
         self.told_lsn = lsn;
         self.told = vv;
-        Message::Head { database: self.database.number, lsn, head, rows }.encode(out);
+        Message::Head {
+            database: self.database.number,
+            lsn,
+            head,
+            rows,
+        }
+        .encode(out);
     }
 
     /// The state to show for this database.

@@ -78,9 +78,16 @@ pub(super) fn welcome(
         vv: VersionVector::new(),
         wish: hello.databases.iter().find_map(|database| database.wish),
     };
-    let mut wanted: BTreeMap<u32, &HelloDatabase> =
-        store.opened().map(|database| (database.number, &nothing)).collect();
-    wanted.extend(hello.databases.iter().map(|database| (database.number, database)));
+    let mut wanted: BTreeMap<u32, &HelloDatabase> = store
+        .opened()
+        .map(|database| (database.number, &nothing))
+        .collect();
+    wanted.extend(
+        hello
+            .databases
+            .iter()
+            .map(|database| (database.number, database)),
+    );
     let mut databases = Vec::new();
     for (number, theirs) in wanted {
         let database = match store.database(number) {
@@ -94,7 +101,13 @@ pub(super) fn welcome(
         let commit = database.commit();
         let history = &commit.history;
         let held = Held::new(&theirs.origins, &theirs.vv, &history.origins);
-        let verdict = judge(hello.kind, &held, theirs.wish, history, decision.same_cluster);
+        let verdict = judge(
+            hello.kind,
+            &held,
+            theirs.wish,
+            history,
+            decision.same_cluster,
+        );
         databases.push(WelcomeDatabase {
             number,
             origins: history.origins.clone(),
@@ -140,7 +153,11 @@ pub(super) fn own_life_beyond(
     let theirs = origins.get(&own).map_or(0, |index| vv.high(index));
     let mine = instance.store.get(number).map_or(0, |database| {
         let commit = database.commit();
-        commit.history.origins.get(&own).map_or(0, |index| commit.history.vv.high(index))
+        commit
+            .history
+            .origins
+            .get(&own)
+            .map_or(0, |index| commit.history.vv.high(index))
     });
     (theirs > mine).then(|| {
         let text = format!(

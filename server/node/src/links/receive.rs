@@ -72,7 +72,11 @@ enum Failure {
 pub(super) async fn run(shared: &Arc<Shared>, dial: &Arc<Dial>) -> Ended {
     let mut worked = false;
     match session(shared, dial, &mut worked).await {
-        Ok(()) => Ended { state: LinkState::Streaming, reason: String::new(), worked },
+        Ok(()) => Ended {
+            state: LinkState::Streaming,
+            reason: String::new(),
+            worked,
+        },
         Err(failure) => {
             let state = match &failure {
                 Failure::Refused(refusal) | Failure::Apply(ApplyError::Refused(refusal))
@@ -81,9 +85,9 @@ pub(super) async fn run(shared: &Arc<Shared>, dial: &Arc<Dial>) -> Ended {
                     LinkState::LostPlace
                 }
                 Failure::Refused(_)
-                | Failure::Apply(ApplyError::Refused(_) | ApplyError::Store(StoreError::Refused(_))) => {
-                    LinkState::Refused
-                }
+                | Failure::Apply(
+                    ApplyError::Refused(_) | ApplyError::Store(StoreError::Refused(_)),
+                ) => LinkState::Refused,
                 _ => LinkState::Connecting,
             };
             if let Failure::Apply(ApplyError::Store(StoreError::Refused(refused))) = &failure
@@ -91,16 +95,16 @@ pub(super) async fn run(shared: &Arc<Shared>, dial: &Arc<Dial>) -> Ended {
             {
                 shared.stop_cloned(&refused.to_string());
             }
-            Ended { state, reason: failure.to_string(), worked }
+            Ended {
+                state,
+                reason: failure.to_string(),
+                worked,
+            }
         }
     }
 }
 
-async fn session(
-    shared: &Arc<Shared>,
-    dial: &Arc<Dial>,
-    worked: &mut bool,
-) -> Result<(), Failure> {
+async fn session(shared: &Arc<Shared>, dial: &Arc<Dial>, worked: &mut bool) -> Result<(), Failure> {
     let settings = shared.settings();
     let mut socket = connect(dial).await?;
     let (hello, welcome) = shake_hands(shared, &settings, dial, &mut socket).await?;
@@ -135,10 +139,13 @@ async fn session(
 const REFUSED_AGAIN: Duration = Duration::from_secs(5);
 
 async fn try_refused_again(welcome: &Welcome) -> Result<(), Failure> {
-    let refused = welcome.databases.iter().find_map(|answer| match &answer.verdict {
-        Verdict::Refused(refusal) => Some(refusal.clone()),
-        _ => None,
-    });
+    let refused = welcome
+        .databases
+        .iter()
+        .find_map(|answer| match &answer.verdict {
+            Verdict::Refused(refusal) => Some(refusal.clone()),
+            _ => None,
+        });
     match refused {
         Some(refusal) => {
             sleep(REFUSED_AGAIN).await;
@@ -150,15 +157,21 @@ async fn try_refused_again(welcome: &Welcome) -> Result<(), Failure> {
 
 async fn connect(dial: &Dial) -> Result<TcpStream, Failure> {
     let target = &dial.wanted.target;
-    let failed = |reason: String| Failure::Connect { target: target.to_string(), reason };
+    let failed = |reason: String| Failure::Connect {
+        target: target.to_string(),
+        reason,
+    };
     let port = target
         .port
         .checked_add(LINK_PORT_OFFSET)
         .ok_or_else(|| failed("its link port would be beyond 65535".to_owned()))?;
-    let socket = timeout(CONNECT_SILENCE, TcpStream::connect((target.host.as_str(), port)))
-        .await
-        .map_err(|_| failed(format!("no answer for {} ms", CONNECT_SILENCE.as_millis())))?
-        .map_err(|error| failed(error.to_string()))?;
+    let socket = timeout(
+        CONNECT_SILENCE,
+        TcpStream::connect((target.host.as_str(), port)),
+    )
+    .await
+    .map_err(|_| failed(format!("no answer for {} ms", CONNECT_SILENCE.as_millis())))?
+    .map_err(|error| failed(error.to_string()))?;
     socket.set_nodelay(true).map_err(WireError::from)?;
     Ok(socket)
 }
@@ -172,7 +185,12 @@ async fn shake_hands(
     let wish = *dial.wish.lock();
     let by_hand = dial.by_hand.load(Ordering::Relaxed);
     let hello = hello(shared, settings, dial.wanted.kind, by_hand, wish);
-    write_message(socket, &Message::Hello(Box::new(hello.clone())), settings.silence).await?;
+    write_message(
+        socket,
+        &Message::Hello(Box::new(hello.clone())),
+        settings.silence,
+    )
+    .await?;
     let mut buffer = Vec::new();
     read_frame(socket, &mut buffer, FRAME_BYTES_MAX, settings.silence).await?;
     let welcome = match Message::decode(&buffer).map_err(WireError::from)? {
@@ -183,8 +201,13 @@ async fn shake_hands(
     let decision = check_welcome(&hello, &welcome, dial.wanted.expected)?;
     let own = shared.own();
     for answer in &welcome.databases {
-        let beyond =
-            own_life_beyond(&shared.instance, own, answer.number, &answer.origins, &answer.vv);
+        let beyond = own_life_beyond(
+            &shared.instance,
+            own,
+            answer.number,
+            &answer.origins,
+            &answer.vv,
+        );
         if let Some(refusal) = beyond {
             shared.stop_cloned(&refusal.reason);
             return Err(refusal.into());
@@ -212,7 +235,11 @@ async fn read(
         match Message::decode(&payload).map_err(WireError::from)? {
             Message::Ping { clock_ms } => {
                 let mut bytes = Vec::new();
-                Message::Pong { clock_ms: wall_ms(), asked_ms: clock_ms }.encode(&mut bytes);
+                Message::Pong {
+                    clock_ms: wall_ms(),
+                    asked_ms: clock_ms,
+                }
+                .encode(&mut bytes);
                 drop(outgoing.send(bytes));
                 continue;
             }
@@ -228,8 +255,17 @@ async fn read(
             _ => {}
         }
         let kib = payload.len().div_ceil(1 << 10).clamp(1, QUEUE_KIB / 2) as u32;
-        let Ok(permit) = Arc::clone(&room).acquire_many_owned(kib).await else { return Ok(()) };
-        if queue.send(Received { payload, _room: permit }).await.is_err() {
+        let Ok(permit) = Arc::clone(&room).acquire_many_owned(kib).await else {
+            return Ok(());
+        };
+        if queue
+            .send(Received {
+                payload,
+                _room: permit,
+            })
+            .await
+            .is_err()
+        {
             // The applier has ended and says why.
             return Ok(());
         }
@@ -242,7 +278,9 @@ async fn write(
     mut to_send: mpsc::UnboundedReceiver<Vec<u8>>,
 ) -> Result<(), Failure> {
     loop {
-        let Some(mut bytes) = to_send.recv().await else { return Ok(()) };
+        let Some(mut bytes) = to_send.recv().await else {
+            return Ok(());
+        };
         while let Ok(more) = to_send.try_recv() {
             bytes.extend_from_slice(&more);
         }
@@ -263,7 +301,10 @@ async fn keep_time(
         books.durable(&mut bytes);
         if pinged.elapsed() >= PING_PERIOD {
             pinged = tokio::time::Instant::now();
-            Message::Ping { clock_ms: wall_ms() }.encode(&mut bytes);
+            Message::Ping {
+                clock_ms: wall_ms(),
+            }
+            .encode(&mut bytes);
         }
         if !bytes.is_empty() && outgoing.send(bytes).is_err() {
             return Ok(());

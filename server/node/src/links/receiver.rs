@@ -159,8 +159,9 @@ impl Receiver {
         if progress.window.acknowledged(ack.applied_lsn) {
             self.wake.notify_one();
         }
-        while let Some((_, at)) =
-            progress.marks.pop_front_if(|(lsn, _)| *lsn <= progress.durable_lsn)
+        while let Some((_, at)) = progress
+            .marks
+            .pop_front_if(|(lsn, _)| *lsn <= progress.durable_lsn)
         {
             progress.durable_ms = progress.durable_ms.max(at);
         }
@@ -207,13 +208,16 @@ impl Receiver {
 
     /// Whether it has acknowledged that it holds a record.
     pub(super) fn holds(&self, database: u32, dot: Dot) -> bool {
-        self.progress(database, |progress| progress.view.lock().holds(dot.origin, dot.sequence))
-            .unwrap_or(false)
+        self.progress(database, |progress| {
+            progress.view.lock().holds(dot.origin, dot.sequence)
+        })
+        .unwrap_or(false)
     }
 
     /// Lsn of our log that it has made durable.
     pub(super) fn durable_lsn(&self, database: u32) -> u64 {
-        self.progress(database, |progress| progress.durable_lsn).unwrap_or(0)
+        self.progress(database, |progress| progress.durable_lsn)
+            .unwrap_or(0)
     }
 
     /// Milliseconds since its last ack of any kind.
@@ -245,11 +249,19 @@ impl Receiver {
     pub(super) fn status(&self) -> ReceiverStatus {
         let all = self.progress.lock();
         let lag = |progress: &Progress| {
-            progress.database.log.written().saturating_sub(progress.applied_lsn)
+            progress
+                .database
+                .log
+                .written()
+                .saturating_sub(progress.applied_lsn)
         };
         let durable_age = |progress: &Progress| {
             let reached = progress.durable_lsn >= progress.database.log.written();
-            if reached { 0 } else { since(progress.durable_ms) }
+            if reached {
+                0
+            } else {
+                since(progress.durable_ms)
+            }
         };
         ReceiverStatus {
             kind: self.kind,
@@ -257,7 +269,11 @@ impl Receiver {
             port: self.port,
             server_id: self.server_id,
             instance_id: self.instance_id.clone(),
-            state: all.values().map(|progress| progress.state).max_by_key(|state| weight(*state)).unwrap_or(LinkState::Streaming),
+            state: all
+                .values()
+                .map(|progress| progress.state)
+                .max_by_key(|state| weight(*state))
+                .unwrap_or(LinkState::Streaming),
             lag_bytes: all.values().map(lag).sum(),
             last_ack_ms: self.ack_age_ms(),
             last_durable_ms: all.values().map(durable_age).max().unwrap_or(0),
@@ -279,5 +295,9 @@ pub(super) fn weight(state: LinkState) -> u8 {
 
 /// The origins of a table from `first` on.
 pub(super) fn origins_from(origins: &Origins, first: usize) -> Vec<Origin> {
-    origins.iter().skip(first).map(|(_, origin)| origin).collect()
+    origins
+        .iter()
+        .skip(first)
+        .map(|(_, origin)| origin)
+        .collect()
 }

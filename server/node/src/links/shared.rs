@@ -43,7 +43,9 @@ pub(super) struct Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("run", &self.run).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("run", &self.run)
+            .finish_non_exhaustive()
     }
 }
 
@@ -90,7 +92,9 @@ impl Shared {
     pub(super) fn settings(&self) -> Settings {
         let config = self.instance.config.read();
         let secret = |secret: &Option<crate::config::Secret>| {
-            secret.as_ref().map(|secret| secret.expose().as_bytes().to_vec())
+            secret
+                .as_ref()
+                .map(|secret| secret.expose().as_bytes().to_vec())
         };
         Settings {
             port: config.port,
@@ -140,10 +144,14 @@ impl Shared {
             "own life was written elsewhere: this volume was cloned, writing stops; remove one of \
              the two volumes and start with an empty one"
         );
-        if let Err(error) =
-            self.instance.stop_writing(|meta| meta.role = crate::meta::StoredRole::Waiting)
+        if let Err(error) = self
+            .instance
+            .stop_writing(|meta| meta.role = crate::meta::StoredRole::Waiting)
         {
-            tracing::error!(error = &error as &dyn std::error::Error, "role not persisted");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "role not persisted"
+            );
         }
     }
 }

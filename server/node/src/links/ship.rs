@@ -70,7 +70,10 @@ impl Shipper {
         hello: &Hello,
     ) -> Result<(), FeedError> {
         let nothing = Origins::default();
-        let theirs = hello.databases.iter().find(|held| held.number == database.number);
+        let theirs = hello
+            .databases
+            .iter()
+            .find(|held| held.number == database.number);
         let origins = theirs.map_or(&nothing, |held| &held.origins);
         let view = self.shared.view(&hello.instance_id, database.number);
         {
@@ -87,7 +90,13 @@ impl Shipper {
         }
         let feed = Feed::new(database, view, &answer.verdict, answer.origins.len())?;
         let numbering = origins.iter().map(|(_, origin)| origin).collect();
-        self.receiver.enter(&self.shared, &self.settings, database, numbering, feed.lsn());
+        self.receiver.enter(
+            &self.shared,
+            &self.settings,
+            database,
+            numbering,
+            feed.lsn(),
+        );
         match answer.verdict {
             Verdict::Full(_) => count(&self.shared.served_full),
             _ => count(&self.shared.served_partial),
@@ -134,7 +143,11 @@ impl Shipper {
             tokio::pin!(woken);
             woken.as_mut().enable();
             let sleeper = shared.waker.announce();
-            if self.feeds.values().any(|feed| feed.has_more(&self.receiver)) {
+            if self
+                .feeds
+                .values()
+                .any(|feed| feed.has_more(&self.receiver))
+            {
                 continue;
             }
             tokio::select! {
@@ -178,7 +191,10 @@ impl Shipper {
         for feed in self.feeds.values_mut() {
             feed.head(&self.receiver, &mut self.out);
         }
-        Message::Ping { clock_ms: wall_ms() }.encode(&mut self.out);
+        Message::Ping {
+            clock_ms: wall_ms(),
+        }
+        .encode(&mut self.out);
         write_bytes(socket, &self.out, self.settings.silence).await?;
         Ok(Instant::now() + PING_PERIOD)
     }

@@ -49,7 +49,9 @@ pub(super) async fn read_frame(
         check_frame(head, buffer)?;
         Ok(())
     };
-    timeout(silence, read).await.map_err(|_| WireError::Silent(silence))?
+    timeout(silence, read)
+        .await
+        .map_err(|_| WireError::Silent(silence))?
 }
 
 /// Writes encoded frames.
@@ -58,7 +60,9 @@ pub(super) async fn write_bytes(
     bytes: &[u8],
     silence: Duration,
 ) -> Result<(), WireError> {
-    timeout(silence, socket.write_all(bytes)).await.map_err(|_| WireError::Silent(silence))??;
+    timeout(silence, socket.write_all(bytes))
+        .await
+        .map_err(|_| WireError::Silent(silence))??;
     Ok(())
 }
 

@@ -75,7 +75,8 @@ impl Syncer {
                     done();
                 }
             }
-            self.last_ms.store(self.started.elapsed().as_millis() as u64, Ordering::Release);
+            self.last_ms
+                .store(self.started.elapsed().as_millis() as u64, Ordering::Release);
         }
         for database in instance.store.opened() {
             if database.flush_all().is_ok() {

@@ -83,7 +83,9 @@ impl Upkeep {
                 let place = *hand % (SHARDS * SLICES);
                 let gained = database.cells.evict_slice(place / SLICES, place % SLICES) as u64;
                 total = total.saturating_sub(gained);
-                stats.evicted.fetch_add(u64::from(gained > 0), Ordering::Relaxed);
+                stats
+                    .evicted
+                    .fetch_add(u64::from(gained > 0), Ordering::Relaxed);
             }
             *hand += 1;
             steps += 1;
@@ -91,7 +93,11 @@ impl Upkeep {
         self.memory_bytes.store(total, Ordering::Relaxed);
         let stall = total > budget + budget / 4;
         if stall && !self.stall.load(Ordering::Relaxed) {
-            tracing::warn!(memory_bytes = total, budget_bytes = budget, "memory over its bound, writers wait");
+            tracing::warn!(
+                memory_bytes = total,
+                budget_bytes = budget,
+                "memory over its bound, writers wait"
+            );
             for database in instance.store.opened() {
                 checkpoint(database);
             }
@@ -120,7 +126,10 @@ fn each_second(
     for database in instance.store.opened() {
         highest = highest.max(database.commit().clock.last);
         if database.log.is_full() && database.flush_all().is_ok() {
-            tracing::info!(database = database.number, "space is back, writes are accepted again");
+            tracing::info!(
+                database = database.number,
+                "space is back, writes are accepted again"
+            );
         }
         match database.purge(horizon(database), retention()) {
             Ok((0, _)) => {}
@@ -137,6 +146,9 @@ fn each_second(
     if instance.is_writable()
         && let Err(error) = instance.reserve_stamps(highest)
     {
-        tracing::error!(error = &error as &dyn std::error::Error, "stamps not reserved on disk");
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "stamps not reserved on disk"
+        );
     }
 }

@@ -25,7 +25,10 @@ async fn a_wrong_password_is_refused_until_it_is_right() {
     source.promote();
     source.set(0, "k", "v");
     receiver.instance.config.write().masterauth = Secret::new("wrong");
-    receiver.links.slaveof("127.0.0.1", source.port, false).expect("takes the role");
+    receiver
+        .links
+        .slaveof("127.0.0.1", source.port, false)
+        .expect("takes the role");
     refused(&receiver, "masterauth").await;
     assert_eq!(receiver.get(0, "k"), None);
     receiver.instance.config.write().masterauth = Secret::new("right");
@@ -57,7 +60,9 @@ async fn two_agreed_data_sets_stay_apart() {
     let b = Node::start(dirs[1].path(), &Setup::new(2)).await;
     for node in [&a, &b] {
         node.promote();
-        node.instance.update(|meta| meta.cluster_agreed = true).expect("is stored");
+        node.instance
+            .update(|meta| meta.cluster_agreed = true)
+            .expect("is stored");
     }
     b.pair_with(&a);
     a.pair_with(&b);
@@ -74,7 +79,9 @@ async fn following_foreign_data_needs_force() {
     b.promote();
     a.set(0, "mine", "a");
     b.set(0, "other", "b");
-    b.links.slaveof("127.0.0.1", a.port, false).expect("takes the role");
+    b.links
+        .slaveof("127.0.0.1", a.port, false)
+        .expect("takes the role");
     refused(&b, "force").await;
     assert_eq!(b.get(0, "other").as_deref(), Some("b"), "its data stay");
     assert_eq!(a.get(0, "other"), None, "nobody takes them over unasked");
@@ -85,12 +92,20 @@ async fn an_instance_that_dials_itself_is_told() {
     let dir = tempfile::tempdir().expect("a directory");
     let a = Node::start(dir.path(), &Setup::new(1)).await;
     a.promote();
-    let error = a.links.slaveof("localhost", a.port, false).expect_err("is refused");
-    assert_eq!(error.to_string(), "ERR The master ip:port and the slave ip:port are the same");
+    let error = a
+        .links
+        .slaveof("localhost", a.port, false)
+        .expect_err("is refused");
+    assert_eq!(
+        error.to_string(),
+        "ERR The master ip:port and the slave ip:port are the same"
+    );
     assert_eq!(a.instance.meta().role, StoredRole::Writer);
     // Under a name that nobody can tell is its own, the handshake finds out.
     a.instance.config.write().bind.clear();
-    a.links.slaveof("127.0.0.1", a.port, false).expect("takes the role");
+    a.links
+        .slaveof("127.0.0.1", a.port, false)
+        .expect("takes the role");
     refused(&a, "The master ip:port and the slave ip:port are the same").await;
 }
 
@@ -101,7 +116,10 @@ async fn a_pair_takes_no_third_master() {
     let b = Node::start(dirs[1].path(), &Setup::new(2)).await;
     a.promote();
     a.pair_with(&b);
-    let error = a.links.slaveof("127.0.0.1", 1, false).expect_err("is refused");
+    let error = a
+        .links
+        .slaveof("127.0.0.1", 1, false)
+        .expect_err("is refused");
     assert_eq!(
         error.to_string(),
         "ERR In double master mode, can not set other server as the peer-master"
@@ -141,7 +159,10 @@ async fn an_old_claim_is_refused_and_learns_of_the_newer_one() {
     let old = Node::start(dirs[0].path(), &Setup::new(1)).await;
     let replica = Node::start(dirs[1].path(), &Setup::new(1)).await;
     old.promote();
-    replica.links.follow(7, old.target()).expect("was told of epoch 7");
+    replica
+        .links
+        .follow(7, old.target())
+        .expect("was told of epoch 7");
     refused(&replica, "older than epoch 7").await;
     assert_eq!(old.instance.meta().epoch, 7);
 }

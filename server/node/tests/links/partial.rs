@@ -34,7 +34,11 @@ async fn two_masters_exchange_what_they_write() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_pair_agrees_on_one_data_set_and_its_members() {
     let (_dirs, [a, b]) = pair().await;
-    let smaller = a.instance.meta().cluster_id.min(b.instance.meta().cluster_id);
+    let smaller = a
+        .instance
+        .meta()
+        .cluster_id
+        .min(b.instance.meta().cluster_id);
     until("both agreed", || {
         [&a, &b].iter().all(|node| {
             let meta = node.instance.meta();
@@ -43,7 +47,9 @@ async fn a_pair_agrees_on_one_data_set_and_its_members() {
     })
     .await;
     until("both stream", || {
-        [&a, &b].iter().all(|node| node.link_state() == Some(LinkState::Streaming))
+        [&a, &b]
+            .iter()
+            .all(|node| node.link_state() == Some(LinkState::Streaming))
     })
     .await;
 }
@@ -58,31 +64,50 @@ async fn a_replica_follows_and_passes_on_to_its_own_replica() {
     for n in 0..100 {
         primary.set(0, &format!("k{n}"), "v");
     }
-    middle.links.slaveof("127.0.0.1", primary.port, false).expect("follows");
-    last.links.slaveof("127.0.0.1", middle.port, false).expect("follows");
+    middle
+        .links
+        .slaveof("127.0.0.1", primary.port, false)
+        .expect("follows");
+    last.links
+        .slaveof("127.0.0.1", middle.port, false)
+        .expect("follows");
     let dot = primary.set(3, "later", "opened after the handshake");
     converged(0, &[&primary, &middle, &last]).await;
     converged(3, &[&primary, &middle, &last]).await;
-    assert_eq!(middle.instance.meta().server_id, 1, "a replica has the id of its primary");
+    assert_eq!(
+        middle.instance.meta().server_id,
+        1,
+        "a replica has the id of its primary"
+    );
     assert_eq!(last.instance.meta().server_id, 1);
     let waited = primary
         .links
-        .wait_for(1, Duration::from_secs(10), |links| links.count_applied(3, dot))
+        .wait_for(1, Duration::from_secs(10), |links| {
+            links.count_applied(3, dot)
+        })
         .await;
     assert_eq!(waited, 1);
     let head = primary.database(3).commit().head();
     let durable = primary
         .links
-        .wait_for(1, Duration::from_secs(10), |links| links.count_durable(3, head))
+        .wait_for(1, Duration::from_secs(10), |links| {
+            links.count_durable(3, head)
+        })
         .await;
-    assert_eq!(durable, 1, "the link makes what it received durable by itself");
+    assert_eq!(
+        durable, 1,
+        "the link makes what it received durable by itself"
+    );
     assert_eq!(primary.links.horizon(3), Some(head));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_link_that_was_away_continues_from_the_log() {
     let (dirs, [a, b]) = pair().await;
-    let setup = Setup { port: b.port, ..Setup::new(2) };
+    let setup = Setup {
+        port: b.port,
+        ..Setup::new(2)
+    };
     a.set(0, "before", "1");
     converged(0, &[&a, &b]).await;
     b.stop();
@@ -105,7 +130,9 @@ async fn a_ring_of_three_sends_nothing_back() {
     for (at, dir) in dirs.iter().enumerate() {
         let node = Node::start(dir.path(), &Setup::new(at as u32 + 1)).await;
         node.promote();
-        node.instance.update(|meta| meta.members = vec![1, 2, 3]).expect("knows the members");
+        node.instance
+            .update(|meta| meta.members = vec![1, 2, 3])
+            .expect("knows the members");
         nodes.push(node);
     }
     for at in 0..3 {
@@ -120,7 +147,13 @@ async fn a_ring_of_three_sends_nothing_back() {
     let total: u64 = nodes[0].vector(0).values().sum();
     assert_eq!(total, 900);
     assert_eq!(nodes.iter().map(Node::echoes).sum::<u64>(), 0);
-    assert_eq!(nodes.iter().map(|node| node.links.duplicates()).sum::<u64>(), 0);
+    assert_eq!(
+        nodes
+            .iter()
+            .map(|node| node.links.duplicates())
+            .sum::<u64>(),
+        0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -134,13 +167,21 @@ async fn a_promotion_collects_what_another_replica_alone_holds() {
     }
     next.instance.follow(1, ahead.target()).expect("was told");
     next.links.follow(1, ahead.target()).expect("follows");
-    let collected =
-        next.links.collect(vec![ahead.target()], Duration::from_secs(10)).await;
+    let collected = next
+        .links
+        .collect(vec![ahead.target()], Duration::from_secs(10))
+        .await;
     assert_eq!(collected.failed, Vec::new());
     assert_eq!(collected.complete, vec![ahead.target()]);
     assert_eq!(next.all(0), ahead.all(0));
-    let gone = tandem_node::meta::Target { host: "127.0.0.1".to_owned(), port: 1 };
-    let failed = next.links.collect(vec![gone.clone()], Duration::from_millis(300)).await;
+    let gone = tandem_node::meta::Target {
+        host: "127.0.0.1".to_owned(),
+        port: 1,
+    };
+    let failed = next
+        .links
+        .collect(vec![gone.clone()], Duration::from_millis(300))
+        .await;
     assert_eq!(failed.failed.len(), 1);
     assert_eq!(failed.failed[0].0, gone);
 }
@@ -161,7 +202,10 @@ async fn a_primary_pulls_from_a_replica_that_is_ahead_of_it() {
     b.links.follow(3, a.target()).expect("follows again");
     converged(0, &[&a, &b]).await;
     assert_eq!(a.get(0, "alone").as_deref(), Some("2"));
-    until("the replica link stands", || b.link_state() == Some(LinkState::Streaming)).await;
+    until("the replica link stands", || {
+        b.link_state() == Some(LinkState::Streaming)
+    })
+    .await;
     assert_eq!(b.link().kind, LinkKind::Replica);
 }
 
@@ -174,8 +218,14 @@ async fn cutting_links_again_and_again_loses_and_repeats_nothing() {
             a.set(0, &format!("a{round}-{n}"), "1");
             b.set(0, &format!("b{round}-{n}"), "2");
         }
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let (one, other) = if random >> 63 == 0 { (&a, &b) } else { (&b, &a) };
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let (one, other) = if random >> 63 == 0 {
+            (&a, &b)
+        } else {
+            (&b, &a)
+        };
         one.links.set_peer(None).expect("is cut off");
         for n in 0..(random >> 32) % 50 {
             one.set(0, &format!("cut{round}-{n}"), "3");

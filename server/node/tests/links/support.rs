@@ -49,7 +49,12 @@ pub struct Setup {
 
 impl Setup {
     pub fn new(server_id: u32) -> Self {
-        Self { server_id, port: free_port(), segment_bytes: 1 << 20, change: |_| {} }
+        Self {
+            server_id,
+            port: free_port(),
+            segment_bytes: 1 << 20,
+            change: |_| {},
+        }
     }
 }
 
@@ -64,9 +69,15 @@ impl Node {
     /// Starts what lies in `directory`.
     pub async fn start(directory: &Path, setup: &Setup) -> Self {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        let mut config = Config { port: setup.port, ..Config::default() };
+        let mut config = Config {
+            port: setup.port,
+            ..Config::default()
+        };
         (setup.change)(&mut config);
-        let options = Options { segment_bytes: setup.segment_bytes, ..Options::default() };
+        let options = Options {
+            segment_bytes: setup.segment_bytes,
+            ..Options::default()
+        };
         let engine = Engine::new(8 << 20, 64);
         let store = Store::open(directory, 16, Arc::clone(&disk), engine, options, |_, _| {})
             .expect("the store opens");
@@ -84,23 +95,37 @@ impl Node {
             instance.resume_writer(epoch).expect("writes again");
         }
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, setup.port + LINK_PORT_OFFSET));
-        let links = Links::start(Arc::clone(&instance), &[(address, false)]).await.expect("listens");
-        Self { instance, links, port: setup.port }
+        let links = Links::start(Arc::clone(&instance), &[(address, false)])
+            .await
+            .expect("listens");
+        Self {
+            instance,
+            links,
+            port: setup.port,
+        }
     }
 
     pub fn target(&self) -> Target {
-        Target { host: "127.0.0.1".to_owned(), port: self.port }
+        Target {
+            host: "127.0.0.1".to_owned(),
+            port: self.port,
+        }
     }
 
     /// Makes it a writer of the next epoch.
     pub fn promote(&self) -> Origin {
-        self.instance.become_writer(self.instance.meta().epoch + 1).expect("writes")
+        self.instance
+            .become_writer(self.instance.meta().epoch + 1)
+            .expect("writes")
     }
 
     /// Makes `other` its other master.
     pub fn pair_with(&self, other: &Self) {
         let server_id = other.instance.meta().server_id;
-        let peer = Peer { target: other.target(), server_id };
+        let peer = Peer {
+            target: other.target(),
+            server_id,
+        };
         self.links.set_peer(Some(peer)).expect("has a peer");
     }
 
@@ -122,7 +147,10 @@ impl Node {
         let wall = stamp_of_ms(wall_ms());
         let receipt = {
             let mut locked = database.lock_one(key.as_bytes(), wall).expect("locks");
-            locked.commit(&effects).expect("commits").expect("is a record")
+            locked
+                .commit(&effects)
+                .expect("commits")
+                .expect("is a record")
         };
         database.flush(receipt.lsn).expect("flushes");
         self.links.wake();
@@ -141,7 +169,9 @@ impl Node {
     /// Every visible string of a database.
     pub fn all(&self, number: u32) -> BTreeMap<String, String> {
         let mut out = BTreeMap::new();
-        let Some(database) = self.instance.store.get(number) else { return out };
+        let Some(database) = self.instance.store.get(number) else {
+            return out;
+        };
         let origins = database.commit().history.origins.clone();
         let now = database.now(stamp_of_ms(wall_ms()));
         let visited = database.cells.visit_all(|_, object| {
@@ -157,7 +187,9 @@ impl Node {
 
     /// What it holds: highest sequence by origin.
     pub fn vector(&self, number: u32) -> BTreeMap<Origin, u64> {
-        let Some(database) = self.instance.store.get(number) else { return BTreeMap::new() };
+        let Some(database) = self.instance.store.get(number) else {
+            return BTreeMap::new();
+        };
         let commit = database.commit();
         let history = &commit.history;
         let row = |(index, row): (_, &tandem_merge::Row)| {
@@ -178,7 +210,12 @@ impl Node {
 
     /// Records that were sent to those who wrote them.
     pub fn echoes(&self) -> u64 {
-        self.links.status().1.iter().map(|receiver| receiver.echoes).sum()
+        self.links
+            .status()
+            .1
+            .iter()
+            .map(|receiver| receiver.echoes)
+            .sum()
     }
 
     /// Makes all it has durable and stops.
@@ -193,7 +230,9 @@ impl Node {
 /// Waits until all of these hold the same, and checks that they show the same.
 pub async fn converged(number: u32, nodes: &[&Node]) {
     until("equal vectors", || {
-        nodes.windows(2).all(|pair| pair[0].vector(number) == pair[1].vector(number))
+        nodes
+            .windows(2)
+            .all(|pair| pair[0].vector(number) == pair[1].vector(number))
     })
     .await;
     for pair in nodes.windows(2) {

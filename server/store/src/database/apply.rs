@@ -6,9 +6,7 @@ use crate::error::StoreError;
 use crate::hash::hash_key;
 use tandem_merge::codec::DecodeError;
 use tandem_merge::history::Admission;
-use tandem_merge::{
-    Context, Dot, EffectReader, Origin, OriginIndex, RecordHeader, VersionVector,
-};
+use tandem_merge::{Context, Dot, EffectReader, Origin, OriginIndex, RecordHeader, VersionVector};
 
 /// Maps a link's origin numbers to this database's.
 #[derive(Debug, Clone, Default)]
@@ -19,7 +17,9 @@ pub struct OriginMap {
 impl OriginMap {
     /// A map that changes nothing: for records of the own log.
     pub fn identity(count: usize) -> Self {
-        Self { to: (0..count).map(|at| OriginIndex(at as u32)).collect() }
+        Self {
+            to: (0..count).map(|at| OriginIndex(at as u32)).collect(),
+        }
     }
 
     /// Own number of the link's `index`; `None` when the link never announced it.
@@ -39,7 +39,10 @@ impl OriginMap {
 
     /// Carries a header over; an unannounced origin is an error.
     pub fn header(&self, mut header: RecordHeader) -> Result<RecordHeader, DecodeError> {
-        let unknown = DecodeError { what: "announced origin", offset: 0 };
+        let unknown = DecodeError {
+            what: "announced origin",
+            offset: 0,
+        };
         header.origin = self.get(header.origin).ok_or(unknown)?;
         for (origin, _) in &mut header.gains {
             *origin = self.get(*origin).ok_or(unknown)?;
@@ -49,7 +52,10 @@ impl OriginMap {
 
     /// Carries a version vector over; rows of unannounced origins are an error.
     pub fn vector(&self, vv: &VersionVector) -> Result<VersionVector, DecodeError> {
-        let unknown = DecodeError { what: "announced origin", offset: 0 };
+        let unknown = DecodeError {
+            what: "announced origin",
+            offset: 0,
+        };
         let mut out = VersionVector::new();
         for (origin, row) in vv.rows() {
             out.set_row(self.get(origin).ok_or(unknown)?, row.clone());
@@ -73,7 +79,10 @@ impl Database {
         let (index, known) = {
             let mut commit = self.commit.lock();
             let before = commit.history.origins.len();
-            (commit.history.origins.intern(origin), commit.history.origins.len() == before)
+            (
+                commit.history.origins.intern(origin),
+                commit.history.origins.len() == before,
+            )
         };
         if !known {
             self.share_origins();
@@ -92,7 +101,10 @@ impl Database {
     ) -> Result<Applied, StoreError> {
         let (header, effects) = RecordHeader::decode(record)?;
         let header = map.header(header)?;
-        let dot = Dot { origin: header.origin, sequence: header.sequence };
+        let dot = Dot {
+            origin: header.origin,
+            sequence: header.sequence,
+        };
         self.log.check()?;
         let mut guards = self.lock_for(effects)?;
         let mut encoded = Vec::with_capacity(64);
@@ -105,7 +117,9 @@ impl Database {
         }
         header.encode(&mut encoded);
         let history = &commit.history;
-        let lsn = commit.frame.append([&encoded, effects], &history.origins, &history.vv);
+        let lsn = commit
+            .frame
+            .append([&encoded, effects], &history.origins, &history.vv);
         let vector = match commit.history.context(&header) {
             Context::Everything => None,
             Context::Of { vector, .. } => Some(vector.clone()),
@@ -124,11 +138,16 @@ impl Database {
         header: &RecordHeader,
         vector: Option<&VersionVector>,
     ) -> Result<(), StoreError> {
-        let dot = Dot { origin: header.origin, sequence: header.sequence };
+        let dot = Dot {
+            origin: header.origin,
+            sequence: header.sequence,
+        };
         let context = context_of(vector, header);
-        let old = self.cells.apply(guards, effects, dot, header.stamp, context, &mut || {
-            self.fresh_tree()
-        })?;
+        let old = self
+            .cells
+            .apply(guards, effects, dot, header.stamp, context, &mut || {
+                self.fresh_tree()
+            })?;
         if let Some(old) = old {
             self.retire(old);
         }
@@ -148,9 +167,11 @@ pub(crate) fn context_of<'v>(
 ) -> Context<'v> {
     match vector {
         None => Context::Everything,
-        Some(vector) => {
-            Context::Of { vector, origin: header.origin, before: header.sequence }
-        }
+        Some(vector) => Context::Of {
+            vector,
+            origin: header.origin,
+            before: header.sequence,
+        },
     }
 }
 

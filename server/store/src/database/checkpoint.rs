@@ -86,7 +86,8 @@ impl Database {
         self.cells.flushed();
         upkeep.replay_from = replay_from;
         upkeep.tree_changed = false;
-        self.replay_from.store(replay_from, std::sync::atomic::Ordering::Release);
+        self.replay_from
+            .store(replay_from, std::sync::atomic::Ordering::Release);
         for old in upkeep.retired.drain(..) {
             old.doom();
         }

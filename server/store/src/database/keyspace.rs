@@ -25,17 +25,22 @@ impl Database {
         let (shard, slice) = place_of(from);
         let (mut seen, mut last, mut next) = (0usize, 0u64, None);
         for place in shard * SLICES + slice..SHARDS * SLICES {
-            self.cells.visit_slice((place / SLICES, place % SLICES), from, |_| {}, |hash, object| {
-                let here = hash >> CURSOR_SHIFT;
-                if seen >= count && here != last {
-                    next = Some(here);
-                    return false;
-                }
-                each(object);
-                seen += 1;
-                last = here;
-                true
-            })?;
+            self.cells.visit_slice(
+                (place / SLICES, place % SLICES),
+                from,
+                |_| {},
+                |hash, object| {
+                    let here = hash >> CURSOR_SHIFT;
+                    if seen >= count && here != last {
+                        next = Some(here);
+                        return false;
+                    }
+                    each(object);
+                    seen += 1;
+                    last = here;
+                    true
+                },
+            )?;
             if let Some(next) = next {
                 return Ok(next);
             }
@@ -113,7 +118,9 @@ impl Locked<'_> {
         }
         for stored in cells.tree().scan(0, u64::MAX) {
             let stored = stored?;
-            let Some(shard) = self.guards.shard_mut(stored.hash) else { continue };
+            let Some(shard) = self.guards.shard_mut(stored.hash) else {
+                continue;
+            };
             if shard.find(stored.hash, stored.key()).is_none() {
                 let object = decode_own(stored.key(), stored.state())?;
                 if object.has_contributions() {
@@ -138,6 +145,8 @@ impl Locked<'_> {
     pub fn fingerprint(&self, key: &[u8]) -> Option<u64> {
         let hash = hash_key(key);
         let object = self.guards.shard(hash)?.find(hash, key)?;
-        object.kind(self.now, &self.origins()).map(|_| object.fingerprint())
+        object
+            .kind(self.now, &self.origins())
+            .map(|_| object.fingerprint())
     }
 }

@@ -45,7 +45,8 @@ impl Replay {
             for (_, origin) in origins.iter().skip(self.history.origins.len()) {
                 self.history.origins.intern(origin);
             }
-            self.cells.set_origins(&Arc::new(self.history.origins.clone()));
+            self.cells
+                .set_origins(&Arc::new(self.history.origins.clone()));
         }
     }
 
@@ -67,10 +68,15 @@ impl Replay {
             .unwrap_or_default();
         self.history.note(&header);
         let mut guards = lock_effects(&self.cells, effects)?;
-        let dot = Dot { origin: header.origin, sequence: header.sequence };
+        let dot = Dot {
+            origin: header.origin,
+            sequence: header.sequence,
+        };
         let context = context_of(Some(&vector), &header);
         let fresh = &mut self.fresh;
-        let old = self.cells.apply(&mut guards, effects, dot, header.stamp, context, fresh)?;
+        let old = self
+            .cells
+            .apply(&mut guards, effects, dot, header.stamp, context, fresh)?;
         self.retired.extend(old);
         self.replayed += 1;
         Ok(())
@@ -82,7 +88,11 @@ impl Replay {
             let (origin, first, last) = match self.history.admit(header, None) {
                 Ok(admission) => return Ok(admission),
                 Err(Refused::Gap { origin, have, got }) => (origin, have + 1, got - 1),
-                Err(Refused::ContextNotHeld { origin, have, needs }) => (origin, have + 1, needs),
+                Err(Refused::ContextNotHeld {
+                    origin,
+                    have,
+                    needs,
+                }) => (origin, have + 1, needs),
                 Err(refused) => return Err(refused.into()),
             };
             let index = self.history.origins.intern(origin);
@@ -101,8 +111,18 @@ fn add_hole(vv: &mut VersionVector, origin: OriginIndex, first: u64, last: u64) 
 }
 
 fn tree_numbers(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
-    let number = |path: &Path| path.file_name()?.to_str()?.strip_prefix("tree-")?.parse().ok();
-    Ok(disk.list(directory)?.into_iter().filter_map(|p| Some((number(&p)?, p))).collect())
+    let number = |path: &Path| {
+        path.file_name()?
+            .to_str()?
+            .strip_prefix("tree-")?
+            .parse()
+            .ok()
+    };
+    Ok(disk
+        .list(directory)?
+        .into_iter()
+        .filter_map(|p| Some((number(&p)?, p)))
+        .collect())
 }
 
 impl Database {
@@ -114,7 +134,8 @@ impl Database {
         engine: &Engine,
         options: Options,
     ) -> Result<(Arc<Self>, OpenReport), StoreError> {
-        disk.create_dir(directory).map_err(StoreError::io("create the database directory"))?;
+        disk.create_dir(directory)
+            .map_err(StoreError::io("create the database directory"))?;
         let manifest = Manifest::load(&**disk, directory)
             .map_err(StoreError::io("load the manifest"))?
             .unwrap_or_else(|| Manifest {
@@ -156,7 +177,9 @@ impl Database {
         if let Some(oldest) = oldest.filter(|info| info.base >= manifest.serve_from) {
             history.base.join(&oldest.vv);
         }
-        let log_options = LogOptions { segment_bytes: options.segment_bytes };
+        let log_options = LogOptions {
+            segment_bytes: options.segment_bytes,
+        };
         let announced = recovered.announced.len();
         let frame = Frame::resume(recovered.position, recovered.base, announced, log_options);
         let head = frame.head();
@@ -178,8 +201,14 @@ impl Database {
             ..Upkeep::default()
         };
         let holes = AtomicBool::new(history.vv.has_holes());
-        let commit =
-            Commit { frame, history, clock, own: None, own_sequence: 0, header: Vec::new() };
+        let commit = Commit {
+            frame,
+            history,
+            clock,
+            own: None,
+            own_sequence: 0,
+            header: Vec::new(),
+        };
         let database = Self {
             number,
             cells: replay.cells,
@@ -213,7 +242,10 @@ fn fresh_trees(
     let (engine, directory, next) = (engine.clone(), directory.to_path_buf(), Arc::clone(next));
     Box::new(move || {
         let number = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Ok(Arc::new(Tree::open(&engine, &directory.join(format!("tree-{number}")))?))
+        Ok(Arc::new(Tree::open(
+            &engine,
+            &directory.join(format!("tree-{number}")),
+        )?))
     })
 }
 
@@ -230,14 +262,20 @@ fn replay_log(
         vv: replay.history.vv.clone(),
     };
     let mut failed = None;
-    let scanned = scan(disk, &directory.join("log"), from, &first, |entry, origins| {
-        debug_assert!(entry.class == Class::Record, "only records are replayed");
-        replay.record(entry, origins).map_err(|error| {
-            let text = io::Error::other(error.to_string());
-            failed = Some(error);
-            text
-        })
-    });
+    let scanned = scan(
+        disk,
+        &directory.join("log"),
+        from,
+        &first,
+        |entry, origins| {
+            debug_assert!(entry.class == Class::Record, "only records are replayed");
+            replay.record(entry, origins).map_err(|error| {
+                let text = io::Error::other(error.to_string());
+                failed = Some(error);
+                text
+            })
+        },
+    );
     match (scanned, failed) {
         (_, Some(error)) => Err(error),
         (scanned, None) => scanned.map_err(StoreError::io("recover the log")),

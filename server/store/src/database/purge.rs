@@ -23,9 +23,11 @@ impl Database {
         let (mut removed, mut overrun) = (0, false);
         loop {
             let segments = self.log.segments();
-            let (Some(oldest), Some(next)) = (segments.first(), segments.get(1)) else { break };
-            let over = keep.bytes_max > 0
-                && self.log.written().saturating_sub(next.base) > keep.bytes_max;
+            let (Some(oldest), Some(next)) = (segments.first(), segments.get(1)) else {
+                break;
+            };
+            let over =
+                keep.bytes_max > 0 && self.log.written().saturating_sub(next.base) > keep.bytes_max;
             let spare = segments.len() > keep.segments_min && next.base <= horizon;
             let pinned = next.base > self.pin.load(std::sync::atomic::Ordering::Acquire);
             if pinned || next.base > self.replay_from() || !(spare || over) {

@@ -193,5 +193,10 @@ pub fn read_fragment(bytes: &[u8], offset: u64) -> Result<Fragment<'_>, Damage> 
     if computed != stored {
         return Err(Damage::Checksum { stored, computed });
     }
-    Ok(Fragment { class, part, payload, advance: FRAGMENT_HEADER + length })
+    Ok(Fragment {
+        class,
+        part,
+        payload,
+        advance: FRAGMENT_HEADER + length,
+    })
 }

@@ -77,13 +77,22 @@ impl std::fmt::Debug for LogReader {
 impl LogReader {
     /// Begins at `lsn`, which must be the start of an entry or of a segment.
     pub fn open(log: Arc<Log>, lsn: u64) -> Result<Self, ReadError> {
-        let info = log.segments().into_iter().rev().find(|info| info.base <= lsn);
+        let info = log
+            .segments()
+            .into_iter()
+            .rev()
+            .find(|info| info.base <= lsn);
         let Some(info) = info else {
-            return Err(ReadError::Purged { position: Position::default() });
+            return Err(ReadError::Purged {
+                position: Position::default(),
+            });
         };
         let file = log
             .open_segment(info.number)
-            .map_err(|source| ReadError::Io { segment: info.number, source })?;
+            .map_err(|source| ReadError::Io {
+                segment: info.number,
+                source,
+            })?;
         Ok(Self {
             log,
             file,
@@ -104,7 +113,10 @@ impl LogReader {
 
     /// The place of the next entry.
     pub fn position(&self) -> Position {
-        Position { segment: self.segment, offset: self.offset }
+        Position {
+            segment: self.segment,
+            offset: self.offset,
+        }
     }
 
     /// The next entry that ends at or below `limit` (an lsn up to which the log is whole); `None`
@@ -146,7 +158,8 @@ impl LogReader {
                     payload: &self.chunk[from..from + length],
                 }));
             }
-            self.whole.extend_from_slice(&self.chunk[at + advance - length..at + advance]);
+            self.whole
+                .extend_from_slice(&self.chunk[at + advance - length..at + advance]);
             if part == Part::Last {
                 return Ok(Some(Entry {
                     class: class.unwrap_or(Class::Record),
@@ -167,12 +180,17 @@ impl LogReader {
             return Ok(false);
         };
         if number != self.segment + 1 {
-            return Err(ReadError::Purged { position: self.position() });
+            return Err(ReadError::Purged {
+                position: self.position(),
+            });
         }
         self.file = self
             .log
             .open_segment(number)
-            .map_err(|source| ReadError::Io { segment: number, source })?;
+            .map_err(|source| ReadError::Io {
+                segment: number,
+                source,
+            })?;
         self.segment = number;
         self.base = base;
         self.offset = 0;
@@ -187,7 +205,9 @@ impl LogReader {
         let block = self.offset / BLOCK_BYTES as u64 * BLOCK_BYTES as u64;
         let held_to = self.chunk_at + self.chunk.len() as u64;
         let whole_block = held_to >= block + BLOCK_BYTES as u64;
-        if self.offset >= self.chunk_at && self.offset < held_to && (whole_block || self.holds_entry())
+        if self.offset >= self.chunk_at
+            && self.offset < held_to
+            && (whole_block || self.holds_entry())
         {
             return Ok(());
         }
@@ -195,11 +215,17 @@ impl LogReader {
         let count = self
             .file
             .read_at(block, &mut self.chunk)
-            .map_err(|source| ReadError::Io { segment: self.segment, source })?;
+            .map_err(|source| ReadError::Io {
+                segment: self.segment,
+                source,
+            })?;
         self.chunk.truncate(count);
         self.chunk_at = block;
         if self.offset > block + count as u64 {
-            return Err(ReadError::Damaged { position: self.position(), damage: Damage::Short });
+            return Err(ReadError::Damaged {
+                position: self.position(),
+                damage: Damage::Short,
+            });
         }
         Ok(())
     }

@@ -48,7 +48,9 @@ pub struct Recovered {
 
 impl std::fmt::Debug for Recovered {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Recovered").field("position", &self.position).finish_non_exhaustive()
+        f.debug_struct("Recovered")
+            .field("position", &self.position)
+            .finish_non_exhaustive()
     }
 }
 
@@ -82,7 +84,11 @@ impl Cursor<'_> {
             offset += block_padding(offset) as u64;
             let at = offset as usize;
             if at >= self.bytes.len() {
-                return if class.is_none() { self.end(offset) } else { Err(Damage::Short) };
+                return if class.is_none() {
+                    self.end(offset)
+                } else {
+                    Err(Damage::Short)
+                };
             }
             let fragment = read_fragment(&self.bytes[at..], offset)?;
             let opens = matches!(fragment.part, Part::Full | Part::First);
@@ -95,7 +101,11 @@ impl Cursor<'_> {
             match fragment.part {
                 Part::Full => {
                     self.offset = offset;
-                    return Ok(Some((fragment.class, start, from..from + fragment.payload.len())));
+                    return Ok(Some((
+                        fragment.class,
+                        start,
+                        from..from + fragment.payload.len(),
+                    )));
                 }
                 Part::Last => {
                     self.whole.extend_from_slice(fragment.payload);
@@ -136,7 +146,12 @@ impl Cursor<'_> {
     /// Whether a mark behind the damage says that bytes at or beyond it were durable.
     fn was_durable(&self) -> bool {
         let damage = self.base + self.offset;
-        let mut probe = Cursor { bytes: self.bytes, base: self.base, offset: self.offset, whole: Vec::new() };
+        let mut probe = Cursor {
+            bytes: self.bytes,
+            base: self.base,
+            offset: self.offset,
+            whole: Vec::new(),
+        };
         while probe.resync() {
             loop {
                 match probe.next() {
@@ -172,11 +187,17 @@ pub fn scan(
     if segments.is_empty() {
         return begin(disk, directory, first);
     }
-    let start = heads.iter().rev().find(|(_, head)| head.base <= from).map(|(number, _)| *number);
+    let start = heads
+        .iter()
+        .rev()
+        .find(|(_, head)| head.base <= from)
+        .map(|(number, _)| *number);
     let Some(start) = start else {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            format!("log begins behind lsn {from} where replay has to start; restore the missing segments"),
+            format!(
+                "log begins behind lsn {from} where replay has to start; restore the missing segments"
+            ),
         ));
     };
     let newest = segments.keys().next_back().copied().unwrap_or(start);
@@ -189,13 +210,21 @@ pub fn scan(
         let count = file.read_at(0, &mut bytes)?;
         bytes.truncate(count);
         let mut origins = head.origins.clone();
-        let mut cursor = Cursor { bytes: &bytes, base: head.base, offset: 0, whole: Vec::new() };
+        let mut cursor = Cursor {
+            bytes: &bytes,
+            base: head.base,
+            offset: 0,
+            whole: Vec::new(),
+        };
         loop {
             match cursor.next() {
                 Ok(None) => break,
                 Ok(Some((class, at, range))) => {
-                    let payload =
-                        if range.is_empty() { cursor.whole.as_slice() } else { &bytes[range] };
+                    let payload = if range.is_empty() {
+                        cursor.whole.as_slice()
+                    } else {
+                        &bytes[range]
+                    };
                     let entry = Entry {
                         class,
                         start: head.base + at,
@@ -213,15 +242,26 @@ pub fn scan(
                 }
                 Err(damage) => {
                     let place = cursor.offset;
-                    let position = Position { segment: *number, offset: place };
+                    let position = Position {
+                        segment: *number,
+                        offset: place,
+                    };
                     if *number == newest && !cursor.was_durable() {
                         torn_bytes = bytes.len() as u64 - place;
                         file.truncate(place)?;
                         break;
                     }
                     let more = cursor.resync();
-                    let end = if more { cursor.offset } else { bytes.len() as u64 };
-                    corruptions.push(Corruption { position, damage, bytes: end - place });
+                    let end = if more {
+                        cursor.offset
+                    } else {
+                        bytes.len() as u64
+                    };
+                    corruptions.push(Corruption {
+                        position,
+                        damage,
+                        bytes: end - place,
+                    });
                     if !more {
                         cursor.offset = bytes.len() as u64;
                         break;
@@ -239,7 +279,10 @@ pub fn scan(
     Ok(Recovered {
         segments,
         file,
-        position: Position { segment: number, offset },
+        position: Position {
+            segment: number,
+            offset,
+        },
         base,
         announced,
         corruptions,
@@ -253,11 +296,18 @@ fn begin(disk: &Arc<dyn Disk>, directory: &Path, first: &SegmentHead) -> io::Res
     let offset = super::format::append_entry(&mut bytes, 0, Class::Head, [&first.encode(), &[]]);
     file.append(0, &bytes)?;
     file.sync()?;
-    let info = SegmentInfo { number: first.number, base: first.base, vv: first.vv.clone() };
+    let info = SegmentInfo {
+        number: first.number,
+        base: first.base,
+        vv: first.vv.clone(),
+    };
     Ok(Recovered {
         segments: BTreeMap::from([(first.number, info)]),
         file,
-        position: Position { segment: first.number, offset },
+        position: Position {
+            segment: first.number,
+            offset,
+        },
         base: first.base,
         announced: first.origins.clone(),
         corruptions: Vec::new(),
@@ -270,13 +320,20 @@ type Heads = (BTreeMap<u64, SegmentInfo>, BTreeMap<u64, SegmentHead>);
 /// Reads the head of each segment. A newest segment without a whole head was being created in a
 /// crash and holds nothing: it is removed.
 fn read_heads(disk: &Arc<dyn Disk>, directory: &Path) -> io::Result<Heads> {
-    let paths: Vec<_> =
-        disk.list(directory)?.into_iter().filter_map(|p| Some((number_of(&p)?, p))).collect();
+    let paths: Vec<_> = disk
+        .list(directory)?
+        .into_iter()
+        .filter_map(|p| Some((number_of(&p)?, p)))
+        .collect();
     let (mut segments, mut heads) = (BTreeMap::new(), BTreeMap::new());
     for (at, (number, path)) in paths.iter().enumerate() {
         match read_head(disk, path) {
             Ok(head) => {
-                let info = SegmentInfo { number: *number, base: head.base, vv: head.vv.clone() };
+                let info = SegmentInfo {
+                    number: *number,
+                    base: head.base,
+                    vv: head.vv.clone(),
+                };
                 segments.insert(*number, info);
                 heads.insert(*number, head);
             }
@@ -295,10 +352,19 @@ fn read_head(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<SegmentHead> {
     let mut bytes = vec![0; (file.len()? as usize).min(64 * BLOCK_BYTES)];
     let count = file.read_at(0, &mut bytes)?;
     bytes.truncate(count);
-    let mut cursor = Cursor { bytes: &bytes, base: 0, offset: 0, whole: Vec::new() };
+    let mut cursor = Cursor {
+        bytes: &bytes,
+        base: 0,
+        offset: 0,
+        whole: Vec::new(),
+    };
     match cursor.next() {
         Ok(Some((Class::Head, _, range))) => {
-            let payload = if range.is_empty() { cursor.whole.as_slice() } else { &bytes[range] };
+            let payload = if range.is_empty() {
+                cursor.whole.as_slice()
+            } else {
+                &bytes[range]
+            };
             SegmentHead::decode(payload).map_err(io::Error::other)
         }
         Ok(_) => Err(io::Error::other("it does not begin with a head")),

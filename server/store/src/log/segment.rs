@@ -69,5 +69,9 @@ pub fn path_of(directory: &Path, number: u64) -> PathBuf {
 
 /// Number of a segment file; `None` for other files.
 pub fn number_of(path: &Path) -> Option<u64> {
-    path.file_name()?.to_str()?.strip_prefix("log.")?.parse().ok()
+    path.file_name()?
+        .to_str()?
+        .strip_prefix("log.")?
+        .parse()
+        .ok()
 }

@@ -85,7 +85,10 @@ impl Frame {
 
     /// The same as a position.
     pub fn position(&self) -> Position {
-        Position { segment: self.segment, offset: self.offset }
+        Position {
+            segment: self.segment,
+            offset: self.offset,
+        }
     }
 
     /// Bytes that wait for the next write.
@@ -112,7 +115,8 @@ impl Frame {
         for (_, origin) in origins.iter().skip(self.announced) {
             let mut bytes = Vec::new();
             origin.encode(&mut bytes);
-            self.offset = append_entry(&mut self.pending, self.offset, Class::Origin, [&bytes, &[]]);
+            self.offset =
+                append_entry(&mut self.pending, self.offset, Class::Origin, [&bytes, &[]]);
         }
         self.announced = origins.len();
     }
@@ -129,7 +133,11 @@ impl Frame {
             origins: origins.clone(),
             vv: vv.clone(),
         };
-        let info = SegmentInfo { number: head.number, base: head.base, vv: head.vv.clone() };
+        let info = SegmentInfo {
+            number: head.number,
+            base: head.base,
+            vv: head.vv.clone(),
+        };
         self.rolls.push((self.pending.len(), info));
         self.offset = append_entry(&mut self.pending, 0, Class::Head, [&head.encode(), &[]]);
         self.announced = origins.len();
@@ -179,7 +187,9 @@ pub struct Log {
 
 impl std::fmt::Debug for Log {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Log").field("directory", &self.directory).finish_non_exhaustive()
+        f.debug_struct("Log")
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
     }
 }
 
@@ -197,7 +207,12 @@ impl Log {
         Self {
             disk,
             directory,
-            writer: Mutex::new(Writer { file, offset, batch: Batch::default(), stuck: false }),
+            writer: Mutex::new(Writer {
+                file,
+                offset,
+                batch: Batch::default(),
+                stuck: false,
+            }),
             written: AtomicU64::new(head),
             durable: AtomicU64::new(head),
             poisoned: AtomicBool::new(false),
@@ -263,7 +278,11 @@ impl Log {
             tail.lock().frame().take(self.durable(), &mut writer.batch);
         }
         self.write_batch(writer)?;
-        if self.written() >= upto { Ok(()) } else { self.flush_again(writer, tail) }
+        if self.written() >= upto {
+            Ok(())
+        } else {
+            self.flush_again(writer, tail)
+        }
     }
 
     /// After a stuck batch went through there may be more behind it.
@@ -373,7 +392,11 @@ impl Log {
 
     /// Number and base of the segment behind this one.
     pub fn segment_after(&self, number: u64) -> Option<(u64, u64)> {
-        self.segments.lock().range(number + 1..).next().map(|(n, info)| (*n, info.base))
+        self.segments
+            .lock()
+            .range(number + 1..)
+            .next()
+            .map(|(n, info)| (*n, info.base))
     }
 
     /// Opens a segment for reading.
@@ -385,7 +408,10 @@ impl Log {
     pub fn remove_oldest(&self, number: u64) -> io::Result<()> {
         let mut segments = self.segments.lock();
         let oldest = segments.keys().next().copied();
-        assert!(oldest == Some(number) && segments.len() > 1, "only the oldest segment is purged");
+        assert!(
+            oldest == Some(number) && segments.len() > 1,
+            "only the oldest segment is purged"
+        );
         self.disk.remove(&path_of(&self.directory, number))?;
         segments.remove(&number);
         Ok(())
@@ -396,7 +422,9 @@ fn write_at(writer: &mut Writer, count: usize) -> io::Result<()> {
     if count == 0 {
         return Ok(());
     }
-    writer.file.append(writer.offset, &writer.batch.bytes[..count])?;
+    writer
+        .file
+        .append(writer.offset, &writer.batch.bytes[..count])?;
     writer.offset += count as u64;
     if count == writer.batch.bytes.len() {
         writer.batch.bytes.clear();

@@ -1,9 +1,9 @@
 //! The thread that merges chunks with the own objects of the same range, straight into one sorted
 //! run of the side tree.
 
+use super::Mode;
 use super::packed::PackedObjects;
 use super::source::Chunk;
-use super::Mode;
 use crate::cells::place_of;
 use crate::database::{Database, OriginMap};
 use crate::error::StoreError;
@@ -19,7 +19,11 @@ use tandem_merge::{Object, VersionVector, merge_objects};
 const WAITING_CHUNKS: usize = 2;
 
 enum Job {
-    Chunk { chunk: Chunk, packed: Vec<u8>, map: Arc<OriginMap> },
+    Chunk {
+        chunk: Chunk,
+        packed: Vec<u8>,
+        map: Arc<OriginMap>,
+    },
     /// Everything was sent.
     End,
 }
@@ -85,7 +89,13 @@ fn run(
     waiting: &Receiver<Job>,
 ) -> Result<Ingested, StoreError> {
     let done = Ingested::default();
-    let mut merging = Merging { database, mode, next: Some(0), done, state: Vec::new() };
+    let mut merging = Merging {
+        database,
+        mode,
+        next: Some(0),
+        done,
+        state: Vec::new(),
+    };
     tree.ingest(|sink| {
         loop {
             match waiting.recv() {
@@ -112,7 +122,9 @@ impl Merging<'_> {
     ) -> Result<(), StoreError> {
         let (first, last) = (chunk.first, chunk.last);
         if self.next != Some(first) || last < first || place_of(first) != place_of(last) {
-            return Err(StoreError::Resync(format!("chunk {first:x}..{last:x} out of order")));
+            return Err(StoreError::Resync(format!(
+                "chunk {first:x}..{last:x} out of order"
+            )));
         }
         self.next = last.checked_add(1);
         let their_vv = map.vector(&chunk.vv)?;
@@ -130,7 +142,11 @@ impl Merging<'_> {
                     (*hash, object.key()).cmp(&(hash_key(key), key))
                 }
             };
-            let mine = if order.is_le() { own.next().map(|(_, object)| object) } else { None };
+            let mine = if order.is_le() {
+                own.next().map(|(_, object)| object)
+            } else {
+                None
+            };
             let mut other = None;
             if let (true, Some((key, state))) = (order.is_ge(), their) {
                 let place = (hash_key(key), key);

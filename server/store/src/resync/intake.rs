@@ -106,7 +106,9 @@ impl Intake {
             let known = floor.origins.len();
             let adopted = floor.adopt(theirs);
             if floor.origins.len() > known {
-                return Err(StoreError::Resync("a history with unannounced origins".to_owned()));
+                return Err(StoreError::Resync(
+                    "a history with unannounced origins".to_owned(),
+                ));
             }
             match mode {
                 Mode::Merge if !floor.may_take(&adopted.vv) => {
@@ -167,8 +169,8 @@ impl Intake {
             return Err(StoreError::Resync("the scan ended twice".to_owned()));
         };
         let ingested = ingest.end()?;
-        let counted = ingested.counted
-            || (self.mode == Mode::Merge && self.database.cells.counted());
+        let counted =
+            ingested.counted || (self.mode == Mode::Merge && self.database.cells.counted());
         let mut side = Side::new(Arc::clone(&self.tree), *floor, ingested.keys, counted);
         side.learn(&self.database.commit().history.origins);
         self.stage = Stage::Records(Box::new(side));
@@ -183,14 +185,18 @@ impl Intake {
     pub(super) fn side(&mut self) -> Result<&mut Side, StoreError> {
         match &mut self.stage {
             Stage::Records(side) => Ok(side),
-            _ => Err(StoreError::Resync("records before the scan is complete".to_owned())),
+            _ => Err(StoreError::Resync(
+                "records before the scan is complete".to_owned(),
+            )),
         }
     }
 
     pub(super) fn take_side(&mut self) -> Result<Side, StoreError> {
         match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Records(side) => Ok(*side),
-            _ => Err(StoreError::Resync("switch before the scan is complete".to_owned())),
+            _ => Err(StoreError::Resync(
+                "switch before the scan is complete".to_owned(),
+            )),
         }
     }
 
@@ -223,7 +229,10 @@ impl Intake {
             }
             let (header, effects) = RecordHeader::decode(entry.payload)?;
             if side.history.origins.origin(header.origin).is_none()
-                || header.gains.iter().any(|(o, _)| side.history.origins.origin(*o).is_none())
+                || header
+                    .gains
+                    .iter()
+                    .any(|(o, _)| side.history.origins.origin(*o).is_none())
             {
                 side.learn(&self.database.commit().history.origins);
             }

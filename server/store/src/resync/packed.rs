@@ -31,7 +31,10 @@ impl<'a> PackedObjects<'a> {
         }
         let key = reader.varint("key length")? as usize;
         let state = reader.varint("state length")? as usize;
-        Ok(Some((reader.bytes(key, "packed key")?, reader.bytes(state, "packed state")?)))
+        Ok(Some((
+            reader.bytes(key, "packed key")?,
+            reader.bytes(state, "packed state")?,
+        )))
     }
 }
 
@@ -45,11 +48,17 @@ mod tests {
         pack_object(&mut out, b"key", b"state");
         pack_object(&mut out, b"", b"");
         let mut objects = PackedObjects::new(&out);
-        assert_eq!(objects.next_object(), Ok(Some((&b"key"[..], &b"state"[..]))));
+        assert_eq!(
+            objects.next_object(),
+            Ok(Some((&b"key"[..], &b"state"[..])))
+        );
         assert_eq!(objects.next_object(), Ok(Some((&b""[..], &b""[..]))));
         assert_eq!(objects.next_object(), Ok(None));
         for cut in 1..10 {
-            assert!(PackedObjects::new(&out[..cut]).next_object().is_err(), "cut at {cut}");
+            assert!(
+                PackedObjects::new(&out[..cut]).next_object().is_err(),
+                "cut at {cut}"
+            );
         }
     }
 }

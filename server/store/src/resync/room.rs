@@ -35,7 +35,10 @@ mod tests {
     fn a_refusal_says_the_numbers() {
         assert!(compare((10 << 20) + SPARE_BYTES, 10 << 20).is_ok());
         let error = compare(5_000, 1_000_000).expect_err("refused").to_string();
-        assert!(error.contains("1000000") && error.contains("5000"), "{error}");
+        assert!(
+            error.contains("1000000") && error.contains("5000"),
+            "{error}"
+        );
     }
 
     #[test]

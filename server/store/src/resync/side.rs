@@ -26,7 +26,12 @@ impl Side {
     pub(super) fn new(tree: Arc<Tree>, floor: History, keys: i64, counted: bool) -> Self {
         let origins = Arc::new(floor.origins.clone());
         let cells = Cells::new(tree, &origins, keys, counted);
-        Self { cells, history: floor, tree_keys: keys, retired: Vec::new() }
+        Self {
+            cells,
+            history: floor,
+            tree_keys: keys,
+            retired: Vec::new(),
+        }
     }
 
     /// Takes over the database's table of origins, which only grows.
@@ -51,13 +56,22 @@ impl Side {
         }
         // NOTE: cells may be newer than the history (fuzzy cut): the vector itself is asked, never
         // the short way that it covers everything.
-        let vector = self.history.last_context(header.origin).cloned().unwrap_or_default();
+        let vector = self
+            .history
+            .last_context(header.origin)
+            .cloned()
+            .unwrap_or_default();
         self.history.note(header);
         let mut guards = lock_effects(&self.cells, effects)?;
-        let dot = Dot { origin: header.origin, sequence: header.sequence };
+        let dot = Dot {
+            origin: header.origin,
+            sequence: header.sequence,
+        };
         let context = context_of(Some(&vector), header);
         let mut fresh = || database.fresh_tree();
-        let old = self.cells.apply(&mut guards, effects, dot, header.stamp, context, &mut fresh)?;
+        let old = self
+            .cells
+            .apply(&mut guards, effects, dot, header.stamp, context, &mut fresh)?;
         drop(guards);
         if old.is_some() {
             self.tree_keys = 0;

@@ -30,7 +30,10 @@ pub struct Source {
 
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Source").field("lsn", &self.lsn).field("from", &self.from).finish_non_exhaustive()
+        f.debug_struct("Source")
+            .field("lsn", &self.lsn)
+            .field("from", &self.from)
+            .finish_non_exhaustive()
     }
 }
 
@@ -47,7 +50,14 @@ impl Source {
         }
         database.flush(lsn)?;
         let database = Arc::clone(database);
-        Ok(Self { database, history, lsn, place: 0, from: 0, state: Vec::new() })
+        Ok(Self {
+            database,
+            history,
+            lsn,
+            place: 0,
+            from: 0,
+            state: Vec::new(),
+        })
     }
 
     /// What was held when the scan began.

@@ -6,9 +6,9 @@
 //! replace   side tree holds all ─▶ pause: manifest (side tree, P = head, nothing before P is served), swap
 //! ```
 
+use super::Mode;
 use super::intake::Intake;
 use super::side::Side;
-use super::Mode;
 use crate::database::Commit;
 use crate::error::StoreError;
 use crate::manifest::Manifest;
@@ -90,7 +90,9 @@ impl Intake {
         upkeep.tree_keys = tree_keys;
         upkeep.replay_from = manifest.replay_from;
         upkeep.tree_changed = false;
-        database.replay_from.store(manifest.replay_from, Ordering::Release);
+        database
+            .replay_from
+            .store(manifest.replay_from, Ordering::Release);
         let before = std::mem::take(&mut *database.retired.lock());
         for tree in before.into_iter().chain(upkeep.retired.drain(..)) {
             tree.doom();
@@ -168,7 +170,9 @@ impl Intake {
             .map_err(StoreError::io("write the manifest"))?;
         commit.history = manifest.history;
         let old = database.cells.swap(&mut guards, &side.cells);
-        database.serve_from.store(manifest.serve_from, Ordering::Release);
+        database
+            .serve_from
+            .store(manifest.serve_from, Ordering::Release);
         settle(&database, &mut guards, &mut commit);
         drop(commit);
         drop(guards);
@@ -176,7 +180,9 @@ impl Intake {
         upkeep.tree_keys = side.tree_keys;
         upkeep.replay_from = manifest.replay_from;
         upkeep.tree_changed = false;
-        database.replay_from.store(manifest.replay_from, Ordering::Release);
+        database
+            .replay_from
+            .store(manifest.replay_from, Ordering::Release);
         let before = std::mem::take(&mut *database.retired.lock());
         for tree in before.into_iter().chain(upkeep.retired.drain(..)) {
             tree.doom();
@@ -197,5 +203,7 @@ fn settle(
     }
     let seen = commit.history.seen;
     commit.clock.observe(seen);
-    database.holes.store(commit.history.vv.has_holes(), Ordering::Release);
+    database
+        .holes
+        .store(commit.history.vv.has_holes(), Ordering::Release);
 }
