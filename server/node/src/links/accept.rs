@@ -133,7 +133,10 @@ fn pull_what_it_alone_holds(shared: &Arc<Shared>, hello: &Hello, welcome: &Welco
             .databases
             .iter()
             .find(|answer| answer.number == number)?;
-        let foreign = matches!(&answer.verdict, Verdict::Refused(refusal) if refusal.code == RefuseCode::Foreign);
+        let foreign = match &answer.verdict {
+            Verdict::Refused(refusal) => refusal.code == RefuseCode::Foreign,
+            _ => false,
+        };
         let given_up = held.wish == Some(FullMode::Overwrite);
         let held = Held::new(&held.origins, &held.vv, &answer.origins);
         (!foreign && !given_up && held.is_ahead_of(&answer.vv)).then_some(())
