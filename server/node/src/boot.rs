@@ -2,6 +2,7 @@
 
 use crate::config::BootRole;
 use crate::instance::RoleError;
+use crate::memory;
 use crate::meta::{Peer, StoredRole, Target};
 use crate::server::Server;
 use std::sync::Arc;
@@ -70,7 +71,11 @@ pub fn take_role(server: &Arc<Server>) -> anyhow::Result<()> {
 }
 
 /// Runs the upkeep thread.
-pub fn upkeep(server: &Arc<Server>, budget: impl Fn() -> u64) {
+pub fn upkeep(server: &Arc<Server>) {
+    let budget = || {
+        let configured = server.instance.config.read().maxmemory;
+        memory::object_bytes(memory::total_bytes(configured))
+    };
     let retention = || {
         let config = server.instance.config.read();
         Retention {

@@ -1,5 +1,6 @@
 //! INFO: sections in Redis' shape, with Pika's fields where its tools look for them.
 
+use crate::memory;
 use crate::server::Server;
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
@@ -99,19 +100,9 @@ fn about_memory(server: &Server, out: &mut String) {
     line(out, "# Memory");
     let used = server.upkeep.memory_bytes.load(Ordering::Relaxed);
     field(out, "used_memory", used);
-    field(out, "used_memory_rss", resident_bytes());
+    field(out, "used_memory_rss", memory::resident_bytes());
     field(out, "maxmemory", server.instance.config.read().maxmemory);
     field(out, "maxmemory_policy", "noeviction");
-}
-
-/// Resident set of this process in bytes; 0 where /proc does not tell.
-fn resident_bytes() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm
-        .split_whitespace()
-        .nth(1)
-        .and_then(|pages| pages.parse::<u64>().ok());
-    pages.unwrap_or(0) * 4096
 }
 
 fn about_persistence(server: &Server, out: &mut String) {

@@ -8,15 +8,17 @@ pub mod info;
 pub mod instance;
 pub mod io;
 pub mod links;
+mod memory;
 pub mod meta;
 pub mod report;
 pub mod server;
 pub mod session;
 pub mod slowlog;
+pub mod start;
 pub mod stats;
 pub mod tasks;
 
 /// Runs `tandem server` with the words behind that; returns when the server has stopped.
 pub fn run(args: &[String]) -> anyhow::Result<()> {
-    server::run(args)
+    start::run(args)
 }

@@ -1,0 +1,261 @@
+//! The process: from a configuration to a server that listens, and its end in order.
+
+use crate::boot;
+use crate::config::{BindAddress, Config, LINK_PORT_OFFSET};
+use crate::instance::Instance;
+use crate::io::{Acceptor, Inbox, Post, Worker, mailbox};
+use crate::links::Links;
+use crate::memory;
+use crate::server::Server;
+use anyhow::Context as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tandem_store::database::OpenReport;
+use tandem_store::disk::{Disk, RealDisk};
+use tandem_store::tree::Engine;
+use tandem_store::{Options, Store};
+
+/// How long link tasks may take to end.
+const LINKS_END: Duration = Duration::from_secs(2);
+
+/// Runs a server until it is told to stop.
+pub fn run(args: &[String]) -> anyhow::Result<()> {
+    let config = Config::load(args)?;
+    for warning in &config.warnings {
+        tracing::warn!(warning = warning.as_str(), "configuration");
+    }
+    let running = Running::start(config)?;
+    running.wait()?;
+    running.stop();
+    Ok(())
+}
+
+/// A server that listens, with its threads.
+pub struct Running {
+    server: Arc<Server>,
+    runtime: tokio::runtime::Runtime,
+    inboxes: Vec<Arc<Inbox>>,
+    stop_accepting: Box<dyn Fn() + Send>,
+    serving: Vec<JoinHandle<()>>,
+    syncing: JoinHandle<()>,
+    keeping: JoinHandle<()>,
+    _lock: std::fs::File,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").finish_non_exhaustive()
+    }
+}
+
+impl Running {
+    /// Opens the data directory and begins to listen.
+    pub fn start(config: Config) -> anyhow::Result<Self> {
+        let directory = config.dir.clone();
+        std::fs::create_dir_all(&directory).with_context(|| {
+            format!(
+                "failed to create the data directory `{}`",
+                directory.display()
+            )
+        })?;
+        let lock = lock_directory(&directory)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("tandem-links")
+            .enable_all()
+            .build()?;
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let store = open_store(&config, &disk)?;
+        let instance = Instance::new(store, config, disk, &directory)?;
+        serve(runtime, instance, lock)
+    }
+
+    /// What the sessions share.
+    pub fn server(&self) -> &Arc<Server> {
+        &self.server
+    }
+
+    /// Returns when the process is told to stop, by a signal or by SHUTDOWN.
+    pub fn wait(&self) -> anyhow::Result<()> {
+        self.runtime.block_on(wait_for_stop(&self.server))
+    }
+
+    /// Ends in order: no more clients, then logs on disk.
+    pub fn stop(self) {
+        tracing::info!("stopping");
+        (self.stop_accepting)();
+        for inbox in &self.inboxes {
+            inbox.post(Post::Stop);
+        }
+        for thread in self.serving {
+            let _ = thread.join();
+        }
+        self.server.upkeep.stop();
+        let _ = self.keeping.join();
+        self.runtime.shutdown_timeout(LINKS_END);
+        self.server.syncer.stop();
+        let _ = self.syncing.join();
+        tracing::info!("stopped, logs are on disk");
+    }
+}
+
+fn open_store(config: &Config, disk: &Arc<dyn Disk>) -> anyhow::Result<Store> {
+    let total = memory::total_bytes(config.maxmemory);
+    let options = Options {
+        segment_bytes: config.binlog_file_size,
+        skew_max_ms: config.max_clock_skew.as_millis() as u64,
+        checkpoint_log_bytes: (total / 4).clamp(64 << 20, 1 << 30),
+    };
+    let engine = Engine::new(memory::cache_bytes(total), 512);
+    Ok(Store::open(
+        &config.dir,
+        config.databases,
+        Arc::clone(disk),
+        engine,
+        options,
+        tell_recovery,
+    )?)
+}
+
+fn tell_recovery(database: u32, report: OpenReport) {
+    tracing::info!(
+        database,
+        replayed = report.replayed,
+        torn_bytes = report.torn_bytes,
+        "database recovered"
+    );
+    for corruption in report.corruptions {
+        tracing::error!(
+            database,
+            segment = corruption.position.segment,
+            offset = corruption.position.offset,
+            bytes = corruption.bytes,
+            damage = %corruption.damage,
+            "log corrupted: its records are a hole until a member's state has filled it"
+        );
+    }
+}
+
+/// I/O threads: as configured, or one for each two cores, at most four.
+fn io_threads(config: &Config) -> usize {
+    match config.io_threads {
+        0 => std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2).min(4)),
+        count => count,
+    }
+}
+
+fn addresses(config: &Config) -> Vec<(SocketAddr, bool)> {
+    let socket = |bind: &BindAddress| SocketAddr::new(bind.ip, config.port);
+    config
+        .bind
+        .iter()
+        .map(|bind| (socket(bind), bind.is_optional))
+        .collect()
+}
+
+fn serve(
+    runtime: tokio::runtime::Runtime,
+    instance: Arc<Instance>,
+    lock: std::fs::File,
+) -> anyhow::Result<Running> {
+    let (threads, binds, backlog) = {
+        let config = instance.config.read();
+        (
+            io_threads(&config),
+            addresses(&config),
+            config.tcp_backlog as i32,
+        )
+    };
+    let mailboxes = (0..threads)
+        .map(|_| mailbox())
+        .collect::<std::io::Result<Vec<_>>>()?;
+    let inboxes: Vec<_> = mailboxes
+        .iter()
+        .map(|(_, inbox)| Arc::clone(inbox))
+        .collect();
+    let server = Server::new(
+        Arc::clone(&instance),
+        runtime.handle().clone(),
+        inboxes.clone(),
+    );
+    let acceptor = Acceptor::bind(&binds, backlog, inboxes.clone())?;
+    boot::take_role(&server)?;
+    let link_addresses: Vec<_> = binds
+        .iter()
+        .map(|(address, optional)| {
+            let port = address.port() + LINK_PORT_OFFSET;
+            (SocketAddr::new(address.ip(), port), *optional)
+        })
+        .collect();
+    let links = runtime.block_on(Links::start(Arc::clone(&instance), &link_addresses))?;
+    server.set_links(links);
+    let stop_accepting = Box::new(acceptor.stopper());
+    let mut serving = Vec::new();
+    for (poll, inbox) in mailboxes {
+        let worker = Worker::new(poll, inbox, Arc::clone(&server));
+        serving.push(spawn("tandem-io", move || worker.run())?);
+    }
+    let syncer = Arc::clone(&server);
+    let syncing = spawn("tandem-sync", move || {
+        syncer.syncer.run(
+            &syncer.instance,
+            || syncer.syncs_each_second(),
+            || syncer.wake_workers(),
+        );
+    })?;
+    let keeper = Arc::clone(&server);
+    let keeping = spawn("tandem-upkeep", move || boot::upkeep(&keeper))?;
+    serving.push(spawn("tandem-accept", move || acceptor.run())?);
+    tracing::info!(
+        port = instance.config.read().port,
+        "ready to accept connections"
+    );
+    Ok(Running {
+        server,
+        runtime,
+        inboxes,
+        stop_accepting,
+        serving,
+        syncing,
+        keeping,
+        _lock: lock,
+    })
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+}
+
+async fn wait_for_stop(server: &Server) -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = server.asked_to_stop() => {}
+    }
+    Ok(())
+}
+
+/// Holds the directory so that no second process opens it.
+fn lock_directory(directory: &Path) -> anyhow::Result<std::fs::File> {
+    let path = directory.join("LOCK");
+    let file = std::fs::File::create(&path)
+        .with_context(|| format!("failed to create `{}`", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => anyhow::bail!(
+            "`{}` is in use by another server process; stop it or choose another `dir`",
+            directory.display()
+        ),
+        Err(std::fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("failed to lock `{}`", path.display()))
+        }
+    }
+}
