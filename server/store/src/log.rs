@@ -8,6 +8,7 @@
 //! `appended` is in memory, `written` was given to the kernel (survives kill -9, may be shipped and
 //! answered under everysec), `durable` survives power loss (answered under always).
 
+mod cursor;
 mod format;
 mod reader;
 mod recover;
@@ -16,6 +17,6 @@ mod writer;
 
 pub use format::{BLOCK_BYTES, Class, Damage};
 pub use reader::{Entry, LogReader, ReadError};
-pub use recover::{Corruption, Recovered, ScanEnd, scan};
+pub use recover::{Corruption, Recovered, scan};
 pub use segment::{SegmentHead, SegmentInfo};
 pub use writer::{Frame, Log, LogError, LogOptions, Position, Tail};

@@ -50,8 +50,13 @@ impl Replay {
         }
     }
 
-    fn record(&mut self, entry: Entry<'_>, origins: &Origins) -> Result<(), StoreError> {
+    fn entry(&mut self, entry: Entry<'_>, origins: &Origins) -> Result<(), StoreError> {
         self.learn(origins);
+        if entry.class == Class::Head {
+            let head = SegmentHead::decode(entry.payload)?;
+            self.swallowed(&head.vv);
+            return Ok(());
+        }
         let (header, effects) = RecordHeader::decode(entry.payload)?;
         self.seen = self.seen.max(header.stamp);
         if self.admit(&header)? == Admission::Skip {
@@ -80,6 +85,17 @@ impl Replay {
         self.retired.extend(old);
         self.replayed += 1;
         Ok(())
+    }
+
+    /// A segment behind damage says what was held when it began: what is not held now was
+    /// swallowed, and is a hole even if nothing that follows names it.
+    fn swallowed(&mut self, held: &VersionVector) {
+        for (origin, row) in held.rows() {
+            let have = self.history.vv.high(origin);
+            if row.high > have {
+                add_hole(&mut self.history.vv, origin, have + 1, row.high);
+            }
+        }
     }
 
     /// A gap in the own log is what corruption swallowed: it becomes a hole.
@@ -177,24 +193,18 @@ impl Database {
         if let Some(oldest) = oldest.filter(|info| info.base >= manifest.serve_from) {
             history.base.join(&oldest.vv);
         }
+        // What is damaged cannot be sent; with holes the log stays open for their repair.
+        if !recovered.corruptions.is_empty() {
+            history.purge_all();
+        }
         let log_options = LogOptions {
             segment_bytes: options.segment_bytes,
         };
-        let announced = recovered.announced.len();
-        let frame = Frame::resume(recovered.position, recovered.base, announced, log_options);
-        let head = frame.head();
+        let frame = Frame::resume(&recovered, log_options);
         let mut clock = Clock::new(options.skew_max_ms);
         clock.last = manifest.stamp;
         clock.seen = replay.seen;
-        let log_directory = directory.join("log");
-        let log = Log::new(
-            Arc::clone(disk),
-            log_directory,
-            recovered.segments,
-            recovered.file,
-            recovered.position.offset,
-            head,
-        );
+        let log = Log::new(Arc::clone(disk), directory.join("log"), recovered);
         let upkeep = Upkeep {
             tree_keys: manifest.keys,
             replay_from: manifest.replay_from,
@@ -268,8 +278,7 @@ fn replay_log(
         from,
         &first,
         |entry, origins| {
-            debug_assert!(entry.class == Class::Record, "only records are replayed");
-            replay.record(entry, origins).map_err(|error| {
+            replay.entry(entry, origins).map_err(|error| {
                 let text = io::Error::other(error.to_string());
                 failed = Some(error);
                 text

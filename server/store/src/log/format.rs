@@ -92,6 +92,26 @@ pub enum Damage {
     /// A middle or last part without a first one, or a first one inside another entry.
     #[error("fragments out of order")]
     Order,
+    /// A segment, or the end of one, does not exist.
+    #[error("bytes are missing")]
+    Missing,
+    /// A whole record names an origin whose announcement was swallowed by damage before it.
+    #[error("its origin was announced in a damaged place")]
+    Unannounced,
+}
+
+/// Bytes of a mark, its fragment header included.
+pub const MARK_BYTES: usize = FRAGMENT_HEADER + 8;
+
+/// The lsn of a mark that stands in these bytes whole; `None` when none does.
+pub fn read_mark(bytes: &[u8]) -> Option<u64> {
+    let (head, payload) = bytes.split_first_chunk::<FRAGMENT_HEADER>()?;
+    if head[4..] != [8, 0, Class::Mark.bits() | 1] {
+        return None;
+    }
+    let payload: [u8; 8] = payload.first_chunk().copied()?;
+    let computed = crc32c::crc32c_append(crc32c::crc32c(&[head[6]]), &payload);
+    (computed.to_le_bytes() == head[..4]).then(|| u64::from_le_bytes(payload))
 }
 
 /// A fragment that checked out.

@@ -7,6 +7,7 @@ use super::format::{BLOCK_BYTES, Class, Damage, Part, block_padding, read_fragme
 use super::writer::{Log, Position};
 use crate::disk::DiskFile;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 const CHUNK_BYTES: usize = 8 * BLOCK_BYTES;
@@ -87,12 +88,11 @@ impl LogReader {
                 position: Position::default(),
             });
         };
-        let file = log
-            .open_segment(info.number)
-            .map_err(|source| ReadError::Io {
-                segment: info.number,
-                source,
-            })?;
+        let begin = Position {
+            segment: info.number,
+            offset: 0,
+        };
+        let file = open_segment(&log, begin)?;
         Ok(Self {
             log,
             file,
@@ -120,7 +120,7 @@ impl LogReader {
     }
 
     /// The next entry that ends at or below `limit` (an lsn up to which the log is whole); `None`
-    /// when the reader has caught up with it.
+    /// when the reader has caught up with it. An error leaves the reader where it was.
     pub fn next(&mut self, limit: u64) -> Result<Option<Entry<'_>>, ReadError> {
         loop {
             if self.lsn() >= limit {
@@ -130,7 +130,28 @@ impl LogReader {
                 break;
             }
         }
-        let start = self.lsn();
+        let begun = self.offset;
+        let (class, range) = match self.entry() {
+            Ok(found) => found,
+            Err(error) => {
+                self.offset = begun;
+                return Err(error);
+            }
+        };
+        let payload = match range {
+            Some(range) => &self.chunk[range],
+            None => &self.whole,
+        };
+        Ok(Some(Entry {
+            class,
+            start: self.base + begun,
+            end: self.base + self.offset,
+            payload,
+        }))
+    }
+
+    /// Goes past the entry at `offset`; `None`: its payload was put together in `whole`.
+    fn entry(&mut self) -> Result<(Class, Option<Range<usize>>), ReadError> {
         self.whole.clear();
         let mut class = None;
         loop {
@@ -147,26 +168,16 @@ impl LogReader {
             if !in_order {
                 return Err(damaged(Damage::Order));
             }
-            class = Some(fragment.class);
+            let begun = fragment.class;
+            class = Some(begun);
             self.offset += advance as u64;
+            let range = at + advance - length..at + advance;
             if part == Part::Full {
-                let from = at + advance - length;
-                return Ok(Some(Entry {
-                    class: fragment.class,
-                    start,
-                    end: self.base + self.offset,
-                    payload: &self.chunk[from..from + length],
-                }));
+                return Ok((begun, Some(range)));
             }
-            self.whole
-                .extend_from_slice(&self.chunk[at + advance - length..at + advance]);
+            self.whole.extend_from_slice(&self.chunk[range]);
             if part == Part::Last {
-                return Ok(Some(Entry {
-                    class: class.unwrap_or(Class::Record),
-                    start,
-                    end: self.base + self.offset,
-                    payload: &self.whole,
-                }));
+                return Ok((begun, None));
             }
         }
     }
@@ -176,21 +187,31 @@ impl LogReader {
         if self.next.is_none() && self.log.newest() > self.segment {
             self.next = self.log.segment_after(self.segment);
         }
-        let Some((number, base)) = self.next.filter(|(_, base)| *base <= self.lsn()) else {
+        let Some((number, base)) = self.next else {
             return Ok(false);
         };
+        let purged = Err(ReadError::Purged {
+            position: self.position(),
+        });
         if number != self.segment + 1 {
-            return Err(ReadError::Purged {
-                position: self.position(),
-            });
+            // Where this one ended is told by its length alone.
+            let segment = self.segment;
+            let length = self.file.len();
+            let length = length.map_err(|source| ReadError::Io { segment, source })?;
+            return if self.offset < length {
+                Ok(false)
+            } else {
+                purged
+            };
         }
-        self.file = self
-            .log
-            .open_segment(number)
-            .map_err(|source| ReadError::Io {
-                segment: number,
-                source,
-            })?;
+        if base > self.lsn() {
+            return Ok(false);
+        }
+        let begin = Position {
+            segment: number,
+            offset: 0,
+        };
+        self.file = open_segment(&self.log, begin)?;
         self.segment = number;
         self.base = base;
         self.offset = 0;
@@ -239,4 +260,15 @@ impl LogReader {
                 >= super::format::FRAGMENT_HEADER
                     + usize::from(u16::from_le_bytes([bytes[4], bytes[5]]))
     }
+}
+
+fn open_segment(log: &Log, position: Position) -> Result<Arc<dyn DiskFile>, ReadError> {
+    let segment = position.segment;
+    log.open_segment(segment).map_err(|source| {
+        if source.kind() == io::ErrorKind::NotFound {
+            ReadError::Purged { position }
+        } else {
+            ReadError::Io { segment, source }
+        }
+    })
 }

@@ -2,20 +2,21 @@
 //!
 //! A damaged place beyond everything known to be durable is the torn tail of a crash and is cut. A
 //! damaged place below it is corruption: it is reported with its position and read around, and the
-//! records it swallowed become holes. What was durable is told by marks behind the damage, and by
-//! the existence of a later segment.
+//! records it swallowed become holes. What was durable is told by marks behind the damage, by the
+//! existence of a later segment, and by the place where replay begins.
 
-use super::format::{BLOCK_BYTES, Class, Damage, Part, block_padding, read_fragment};
+use super::cursor::{Cursor, was_durable};
+use super::format::{BLOCK_BYTES, Class, Damage, append_entry};
 use super::reader::Entry;
 use super::segment::{SegmentHead, SegmentInfo, number_of, path_of};
 use super::writer::Position;
 use crate::disk::{Disk, DiskFile};
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tandem_merge::codec::Reader;
-use tandem_merge::{Origin, Origins};
+use tandem_merge::{Origin, OriginIndex, Origins, RecordHeader};
 
 /// A damaged place below the durable end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub struct Recovered {
     pub base: u64,
     /// Origins announced in the newest segment, its head included.
     pub announced: Origins,
+    /// Whether the newest segment is damaged: appending goes on in a new one.
+    pub is_spoilt: bool,
     /// Damaged places that are not a torn tail.
     pub corruptions: Vec<Corruption>,
     /// Bytes of torn tail that were cut.
@@ -50,131 +53,16 @@ impl std::fmt::Debug for Recovered {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Recovered")
             .field("position", &self.position)
+            .field("corruptions", &self.corruptions)
+            .field("torn_bytes", &self.torn_bytes)
             .finish_non_exhaustive()
     }
 }
 
-/// Where a scan of one segment ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ScanEnd {
-    /// At the end of the bytes.
-    Clean,
-    /// At damage.
-    Damaged(Damage),
-}
-
-/// A segment's bytes and how far they have been read.
-struct Cursor<'b> {
-    bytes: &'b [u8],
-    base: u64,
-    offset: u64,
-    whole: Vec<u8>,
-}
-
-impl Cursor<'_> {
-    fn next(&mut self) -> Result<Option<(Class, u64, std::ops::Range<usize>)>, Damage> {
-        let start = self.offset;
-        self.whole.clear();
-        let mut class: Option<Class> = None;
-        let mut offset = self.offset;
-        if offset as usize >= self.bytes.len() {
-            return Ok(None);
-        }
-        loop {
-            offset += block_padding(offset) as u64;
-            let at = offset as usize;
-            if at >= self.bytes.len() {
-                return if class.is_none() {
-                    self.end(offset)
-                } else {
-                    Err(Damage::Short)
-                };
-            }
-            let fragment = read_fragment(&self.bytes[at..], offset)?;
-            let opens = matches!(fragment.part, Part::Full | Part::First);
-            if opens != class.is_none() || class.is_some_and(|begun| begun != fragment.class) {
-                return Err(Damage::Order);
-            }
-            class = Some(fragment.class);
-            offset += fragment.advance as u64;
-            let from = at + fragment.advance - fragment.payload.len();
-            match fragment.part {
-                Part::Full => {
-                    self.offset = offset;
-                    return Ok(Some((
-                        fragment.class,
-                        start,
-                        from..from + fragment.payload.len(),
-                    )));
-                }
-                Part::Last => {
-                    self.whole.extend_from_slice(fragment.payload);
-                    self.offset = offset;
-                    return Ok(Some((fragment.class, start, 0..0)));
-                }
-                Part::First | Part::Middle => self.whole.extend_from_slice(fragment.payload),
-            }
-        }
-    }
-
-    fn end<T>(&mut self, offset: u64) -> Result<Option<T>, Damage> {
-        self.offset = offset.min(self.bytes.len() as u64);
-        Ok(None)
-    }
-
-    /// Goes to the next place behind the damage where an entry begins; false at the end.
-    fn resync(&mut self) -> bool {
-        let mut block = (self.offset / BLOCK_BYTES as u64 + 1) * BLOCK_BYTES as u64;
-        while (block as usize) < self.bytes.len() {
-            let mut offset = block;
-            while let Ok(fragment) = read_fragment(
-                self.bytes.get(offset as usize..).unwrap_or_default(),
-                offset,
-            ) {
-                if matches!(fragment.part, Part::Full | Part::First) {
-                    self.offset = offset;
-                    return true;
-                }
-                offset += fragment.advance as u64;
-                offset += block_padding(offset) as u64;
-            }
-            block += BLOCK_BYTES as u64;
-        }
-        false
-    }
-
-    /// Whether a mark behind the damage says that bytes at or beyond it were durable.
-    fn was_durable(&self) -> bool {
-        let damage = self.base + self.offset;
-        let mut probe = Cursor {
-            bytes: self.bytes,
-            base: self.base,
-            offset: self.offset,
-            whole: Vec::new(),
-        };
-        while probe.resync() {
-            loop {
-                match probe.next() {
-                    Ok(Some((Class::Mark, _, range))) => {
-                        let mark = self.bytes.get(range).unwrap_or_default();
-                        let durable = mark.try_into().map_or(0, u64::from_le_bytes);
-                        if durable > damage {
-                            return true;
-                        }
-                    }
-                    Ok(Some(_)) => {}
-                    Ok(None) => return false,
-                    Err(_) => break,
-                }
-            }
-        }
-        false
-    }
-}
-
 /// Scans the log in `directory` from the entry at `from` (an lsn) to its end, calling `each` with
-/// every record and the origin table of its segment. Cuts a torn tail. A log that does not exist is
-/// begun with `first`.
+/// every record and the origin table of its segment; behind damage also with the head of each later
+/// segment, which tells what was held there. Cuts a torn tail. A log that does not exist is begun
+/// with `first`, which tells what was held at `from`.
 pub fn scan(
     disk: &Arc<dyn Disk>,
     directory: &Path,
@@ -183,191 +71,302 @@ pub fn scan(
     mut each: impl FnMut(Entry<'_>, &Origins) -> io::Result<()>,
 ) -> io::Result<Recovered> {
     disk.create_dir(directory)?;
-    let (mut segments, heads) = read_heads(disk, directory)?;
-    if segments.is_empty() {
-        return begin(disk, directory, first);
-    }
-    let start = heads
-        .iter()
-        .rev()
-        .find(|(_, head)| head.base <= from)
-        .map(|(number, _)| *number);
-    let Some(start) = start else {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!(
-                "log begins behind lsn {from} where replay has to start; restore the missing segments"
-            ),
-        ));
+    let heads = read_heads(disk, directory, from)?;
+    let Some((newest, _)) = heads.last_key_value() else {
+        return begin(disk, directory, from, first);
     };
-    let newest = segments.keys().next_back().copied().unwrap_or(start);
-    let mut corruptions = Vec::new();
-    let mut torn_bytes = 0;
-    let mut last = None;
+    let start = heads.iter().rev().find(|(_, head)| head.base <= from);
+    let Some((start, _)) = start else {
+        let text = format!(
+            "log begins behind lsn {from} where replay has to start; restore the missing segments"
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    };
+    let mut pass = Pass {
+        from,
+        newest: *newest,
+        known: &first.origins,
+        corruptions: Vec::new(),
+        torn_bytes: 0,
+    };
+    let mut last: Option<Scanned> = None;
     for (number, head) in heads.range(start..) {
+        if let Some(before) = &last {
+            pass.missing(before, *number, head.base);
+        }
         let file = disk.open(&path_of(directory, *number))?;
-        let mut bytes = vec![0; file.len()? as usize];
-        let count = file.read_at(0, &mut bytes)?;
-        bytes.truncate(count);
+        last = Some(pass.segment(file, head, &mut each)?);
+    }
+    let Some(mut last) = last else {
+        return Err(io::Error::other("log segment vanished during recovery"));
+    };
+    if last.end() < from {
+        pass.missing(&last, *newest + 1, from);
+        last.offset = from - last.base;
+    }
+    last.file.sync()?;
+    let spoilt = |one: &Corruption| one.position.segment >= *newest;
+    Ok(Recovered {
+        segments: heads.iter().map(|(n, head)| (*n, head.info())).collect(),
+        is_spoilt: pass.corruptions.iter().any(spoilt),
+        file: last.file,
+        position: Position {
+            segment: last.number,
+            offset: last.offset,
+        },
+        base: last.base,
+        announced: last.origins,
+        corruptions: pass.corruptions,
+        torn_bytes: pass.torn_bytes,
+    })
+}
+
+/// A segment that was read to its end.
+struct Scanned {
+    file: Arc<dyn DiskFile>,
+    number: u64,
+    base: u64,
+    offset: u64,
+    origins: Origins,
+}
+
+impl Scanned {
+    fn end(&self) -> u64 {
+        self.base + self.offset
+    }
+}
+
+/// One pass over all segments.
+struct Pass<'o> {
+    from: u64,
+    newest: u64,
+    /// The table that the state at `from` knows; numbers in the log are the same.
+    known: &'o Origins,
+    corruptions: Vec<Corruption>,
+    torn_bytes: u64,
+}
+
+impl Pass<'_> {
+    fn report(&mut self, segment: u64, offset: u64, damage: Damage, bytes: u64) {
+        self.corruptions.push(Corruption {
+            position: Position { segment, offset },
+            damage,
+            bytes,
+        });
+    }
+
+    /// Reports what is missing between a segment's end and the lsn at which the next one begins.
+    fn missing(&mut self, before: &Scanned, next: u64, base: u64) {
+        let lost = base.saturating_sub(before.end());
+        if lost == 0 {
+            return;
+        }
+        if next == before.number + 1 {
+            self.report(before.number, before.offset, Damage::Missing, lost);
+        } else {
+            self.report(before.number + 1, 0, Damage::Missing, lost);
+        }
+    }
+
+    fn segment(
+        &mut self,
+        file: Arc<dyn DiskFile>,
+        head: &SegmentHead,
+        each: &mut impl FnMut(Entry<'_>, &Origins) -> io::Result<()>,
+    ) -> io::Result<Scanned> {
+        let number = head.number;
+        let bytes = read_upto(&*file, usize::MAX)?;
         let mut origins = head.origins.clone();
-        let mut cursor = Cursor {
-            bytes: &bytes,
-            base: head.base,
-            offset: 0,
-            whole: Vec::new(),
-        };
+        let mut cursor = Cursor::new(&bytes);
+        // Behind damage only the origins known by then can be told.
+        let mut damaged = false;
         loop {
             match cursor.next() {
                 Ok(None) => break,
                 Ok(Some((class, at, range))) => {
-                    let payload = if range.is_empty() {
-                        cursor.whole.as_slice()
-                    } else {
-                        &bytes[range]
-                    };
+                    let payload = cursor.payload(&range);
+                    let (start, end) = (head.base + at, head.base + cursor.offset);
                     let entry = Entry {
                         class,
-                        start: head.base + at,
-                        end: head.base + cursor.offset,
+                        start,
+                        end,
                         payload,
                     };
                     match class {
-                        Class::Origin => {
+                        Class::Origin if !damaged => {
                             let origin = Origin::decode(&mut Reader::new(payload));
                             origins.intern(origin.map_err(io::Error::other)?);
                         }
-                        Class::Record if entry.start >= from => each(entry, &origins)?,
+                        Class::Record if start < self.from => {}
+                        Class::Record if damaged && !is_announced(payload, origins.len()) => {
+                            self.report(number, at, Damage::Unannounced, end - start);
+                        }
+                        Class::Record => each(entry, &origins)?,
+                        Class::Head if !self.corruptions.is_empty() => each(entry, &origins)?,
                         _ => {}
                     }
                 }
                 Err(damage) => {
                     let place = cursor.offset;
-                    let position = Position {
-                        segment: *number,
-                        offset: place,
-                    };
-                    if *number == newest && !cursor.was_durable() {
-                        torn_bytes = bytes.len() as u64 - place;
+                    let lsn = head.base + place;
+                    let is_tail = number == self.newest && lsn >= self.from;
+                    if is_tail && !was_durable(&bytes, place, head.base, lsn) {
+                        self.torn_bytes = cursor.len() - place;
                         file.truncate(place)?;
                         break;
                     }
-                    let more = cursor.resync();
-                    let end = if more {
-                        cursor.offset
-                    } else {
-                        bytes.len() as u64
-                    };
-                    corruptions.push(Corruption {
-                        position,
-                        damage,
-                        bytes: end - place,
-                    });
-                    if !more {
-                        cursor.offset = bytes.len() as u64;
-                        break;
+                    damaged = true;
+                    if self.known.len() > origins.len() {
+                        origins.clone_from(self.known);
                     }
+                    if !cursor.resync() {
+                        cursor.offset = cursor.len();
+                    }
+                    self.report(number, place, damage, cursor.offset - place);
                 }
             }
         }
-        last = Some((file, *number, cursor.offset, head.base, origins));
+        Ok(Scanned {
+            file,
+            number,
+            base: head.base,
+            offset: cursor.offset,
+            origins,
+        })
     }
-    let Some((file, number, offset, base, announced)) = last else {
-        return Err(io::Error::other("log segment vanished during recovery"));
-    };
-    file.sync()?;
-    segments.retain(|n, _| *n <= number);
-    Ok(Recovered {
-        segments,
-        file,
-        position: Position {
-            segment: number,
-            offset,
-        },
-        base,
-        announced,
-        corruptions,
-        torn_bytes,
+}
+
+/// Whether a record names only origins of a table of this length.
+fn is_announced(record: &[u8], count: usize) -> bool {
+    let known = |origin: OriginIndex| origin.at() < count;
+    RecordHeader::decode(record).is_ok_and(|(header, _)| {
+        known(header.origin) && header.gains.iter().all(|(origin, _)| known(*origin))
     })
 }
 
-fn begin(disk: &Arc<dyn Disk>, directory: &Path, first: &SegmentHead) -> io::Result<Recovered> {
-    let file = disk.create(&path_of(directory, first.number))?;
+fn read_upto(file: &dyn DiskFile, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; (file.len()? as usize).min(length)];
+    let count = file.read_at(0, &mut bytes)?;
+    bytes.truncate(count);
+    Ok(bytes)
+}
+
+/// Begins a log. One from which replay should start somewhere has vanished: that is reported.
+fn begin(
+    disk: &Arc<dyn Disk>,
+    directory: &Path,
+    from: u64,
+    first: &SegmentHead,
+) -> io::Result<Recovered> {
+    let head = SegmentHead {
+        base: first.base.max(from),
+        ..first.clone()
+    };
+    let file = disk.create(&path_of(directory, head.number))?;
     let mut bytes = Vec::new();
-    let offset = super::format::append_entry(&mut bytes, 0, Class::Head, [&first.encode(), &[]]);
+    let offset = append_entry(&mut bytes, 0, Class::Head, [&head.encode(), &[]]);
     file.append(0, &bytes)?;
     file.sync()?;
-    let info = SegmentInfo {
-        number: first.number,
-        base: first.base,
-        vv: first.vv.clone(),
-    };
+    let mut corruptions = Vec::new();
+    if head.base > first.base {
+        corruptions.push(Corruption {
+            position: Position::default(),
+            damage: Damage::Missing,
+            bytes: head.base - first.base,
+        });
+    }
     Ok(Recovered {
-        segments: BTreeMap::from([(first.number, info)]),
+        segments: BTreeMap::from([(head.number, head.info())]),
         file,
         position: Position {
-            segment: first.number,
+            segment: head.number,
             offset,
         },
-        base: first.base,
-        announced: first.origins.clone(),
-        corruptions: Vec::new(),
+        base: head.base,
+        announced: head.origins,
+        is_spoilt: false,
+        corruptions,
         torn_bytes: 0,
     })
 }
 
-type Heads = (BTreeMap<u64, SegmentInfo>, BTreeMap<u64, SegmentHead>);
-
-/// Reads the head of each segment. A newest segment without a whole head was being created in a
-/// crash and holds nothing: it is removed.
-fn read_heads(disk: &Arc<dyn Disk>, directory: &Path) -> io::Result<Heads> {
-    let paths: Vec<_> = disk
-        .list(directory)?
-        .into_iter()
-        .filter_map(|p| Some((number_of(&p)?, p)))
-        .collect();
-    let (mut segments, mut heads) = (BTreeMap::new(), BTreeMap::new());
-    for (at, (number, path)) in paths.iter().enumerate() {
-        match read_head(disk, path) {
-            Ok(head) => {
-                let info = SegmentInfo {
-                    number: *number,
-                    base: head.base,
-                    vv: head.vv.clone(),
-                };
-                segments.insert(*number, info);
+/// Reads the heads of the segments that belong to the log. A newest segment without a whole head was
+/// being created in a crash and holds nothing: it is removed, unless a mark in it says otherwise.
+/// So are segments in front of a gap that replay does not need: a purge has left them behind.
+fn read_heads(
+    disk: &Arc<dyn Disk>,
+    directory: &Path,
+    from: u64,
+) -> io::Result<BTreeMap<u64, SegmentHead>> {
+    let numbered = |path: PathBuf| Some((number_of(&path)?, path));
+    let listed = disk.list(directory)?.into_iter();
+    let paths: BTreeMap<u64, PathBuf> = listed.filter_map(numbered).collect();
+    let mut heads: BTreeMap<u64, SegmentHead> = BTreeMap::new();
+    let newest = paths.keys().next_back().copied();
+    for (number, path) in &paths {
+        let error = match read_head(disk, path) {
+            Ok(head) if head.number == *number => {
                 heads.insert(*number, head);
+                continue;
             }
-            Err(_) if at + 1 == paths.len() && at > 0 => disk.remove(path)?,
-            Err(error) => {
-                let text = format!("failed to read the head of {}: {error}", path.display());
-                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
-            }
+            Ok(head) => format!("it is that of segment {}", head.number),
+            Err(error) => error.to_string(),
+        };
+        if Some(*number) == newest
+            && !holds_anything(disk, path, end_of_last(disk, directory, &heads)?)?
+        {
+            disk.remove(path)?;
+            continue;
         }
+        let text = format!(
+            "failed to read the head of `{}` at offset 0: {error}; restore the file, or resync this \
+             instance from another one with an empty directory",
+            path.display()
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
     }
-    Ok((segments, heads))
+    let needed = heads.iter().rev().find(|(_, head)| head.base <= from);
+    if let Some((needed, _)) = needed {
+        let mut oldest = *needed;
+        while oldest > 0 && heads.contains_key(&(oldest - 1)) {
+            oldest -= 1;
+        }
+        let kept = heads.split_off(&oldest);
+        for number in heads.keys() {
+            disk.remove(&path_of(directory, *number))?;
+        }
+        heads = kept;
+    }
+    Ok(heads)
 }
 
 fn read_head(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<SegmentHead> {
-    let file = disk.open(path)?;
-    let mut bytes = vec![0; (file.len()? as usize).min(64 * BLOCK_BYTES)];
-    let count = file.read_at(0, &mut bytes)?;
-    bytes.truncate(count);
-    let mut cursor = Cursor {
-        bytes: &bytes,
-        base: 0,
-        offset: 0,
-        whole: Vec::new(),
-    };
+    let bytes = read_upto(&*disk.open(path)?, 64 * BLOCK_BYTES)?;
+    let mut cursor = Cursor::new(&bytes);
     match cursor.next() {
         Ok(Some((Class::Head, _, range))) => {
-            let payload = if range.is_empty() {
-                cursor.whole.as_slice()
-            } else {
-                &bytes[range]
-            };
-            SegmentHead::decode(payload).map_err(io::Error::other)
+            SegmentHead::decode(cursor.payload(&range)).map_err(io::Error::other)
         }
         Ok(_) => Err(io::Error::other("it does not begin with a head")),
         Err(damage) => Err(io::Error::other(damage)),
     }
+}
+
+/// Lsn at which the last of these segments ends.
+fn end_of_last(
+    disk: &Arc<dyn Disk>,
+    directory: &Path,
+    heads: &BTreeMap<u64, SegmentHead>,
+) -> io::Result<u64> {
+    let Some((number, head)) = heads.last_key_value() else {
+        return Ok(0);
+    };
+    Ok(head.base + disk.open(&path_of(directory, *number))?.len()?)
+}
+
+/// Whether a segment without a whole head has a mark that says that more than `lsn` was durable.
+fn holds_anything(disk: &Arc<dyn Disk>, path: &Path, lsn: u64) -> io::Result<bool> {
+    let bytes = read_upto(&*disk.open(path)?, usize::MAX)?;
+    // Its base is not known, so no mark is too large.
+    Ok(was_durable(&bytes, 0, u64::MAX - bytes.len() as u64, lsn))
 }

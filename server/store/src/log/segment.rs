@@ -22,6 +22,15 @@ pub struct SegmentHead {
 }
 
 impl SegmentHead {
+    /// What is kept in memory of the segment.
+    pub fn info(&self) -> SegmentInfo {
+        SegmentInfo {
+            number: self.number,
+            base: self.base,
+            vv: self.vv.clone(),
+        }
+    }
+
     /// Encoded form.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();

@@ -1,7 +1,8 @@
 //! Appending: entries are framed in memory under the commit lock, given to the kernel once per I/O
 //! turn, and synced by whoever asks. No lock is held during an fsync but the file's own.
 
-use super::format::{Class, append_entry};
+use super::format::{BLOCK_BYTES, Class, MARK_BYTES, append_entry};
+use super::recover::Recovered;
 use super::segment::{SegmentHead, SegmentInfo, path_of};
 use crate::disk::{Disk, DiskFile};
 use parking_lot::Mutex;
@@ -50,6 +51,8 @@ pub struct Frame {
     base: u64,
     offset: u64,
     segment_bytes: u64,
+    /// Offset from which on the next record begins a new segment.
+    roll_from: u64,
     announced: usize,
     marked: u64,
 }
@@ -63,16 +66,22 @@ pub struct Batch {
 }
 
 impl Frame {
-    /// Goes on behind what recovery found.
-    pub fn resume(position: Position, base: u64, announced: usize, options: LogOptions) -> Self {
+    /// Goes on behind what recovery found. Behind damage the first record begins a new segment, so
+    /// that it is found again and no number of an origin is given twice.
+    pub fn resume(recovered: &Recovered, options: LogOptions) -> Self {
         Self {
             pending: Vec::new(),
             rolls: Vec::new(),
-            segment: position.segment,
-            base,
-            offset: position.offset,
+            segment: recovered.position.segment,
+            base: recovered.base,
+            offset: recovered.position.offset,
             segment_bytes: options.segment_bytes,
-            announced,
+            roll_from: if recovered.is_spoilt {
+                0
+            } else {
+                options.segment_bytes
+            },
+            announced: recovered.announced.len(),
             marked: 0,
         }
     }
@@ -100,7 +109,7 @@ impl Frame {
     /// segment first when it has to; `origins` and `vv` are those from before this record.
     #[inline]
     pub fn append(&mut self, parts: [&[u8]; 2], origins: &Origins, vv: &VersionVector) -> u64 {
-        if self.offset >= self.segment_bytes {
+        if self.offset >= self.roll_from {
             self.roll(origins, vv);
         }
         if self.announced < origins.len() {
@@ -127,6 +136,7 @@ impl Frame {
         self.base = self.head();
         self.segment += 1;
         self.offset = 0;
+        self.roll_from = self.segment_bytes;
         let head = SegmentHead {
             number: self.segment,
             base: self.base,
@@ -143,9 +153,11 @@ impl Frame {
         self.announced = origins.len();
     }
 
-    /// Takes what waits. A mark of what is durable goes along when that has moved.
+    /// Takes what waits. A mark of what is durable goes along when that has moved and it fits into
+    /// the block: recovery looks for whole ones.
     pub fn take(&mut self, durable: u64, batch: &mut Batch) {
-        if durable > self.marked && !self.pending.is_empty() {
+        let room = BLOCK_BYTES - (self.offset as usize % BLOCK_BYTES);
+        if durable > self.marked && !self.pending.is_empty() && room >= MARK_BYTES {
             self.marked = durable;
             let mark = durable.to_le_bytes();
             self.offset = append_entry(&mut self.pending, self.offset, Class::Mark, [&mark, &[]]);
@@ -194,22 +206,15 @@ impl std::fmt::Debug for Log {
 }
 
 impl Log {
-    /// Takes over the segments that recovery found; `file` is the newest one, which ends at
-    /// `offset`; `head` is the lsn there, durable already.
-    pub fn new(
-        disk: Arc<dyn Disk>,
-        directory: PathBuf,
-        segments: BTreeMap<u64, SegmentInfo>,
-        file: Arc<dyn DiskFile>,
-        offset: u64,
-        head: u64,
-    ) -> Self {
+    /// Takes over what recovery found; all of it is durable already.
+    pub fn new(disk: Arc<dyn Disk>, directory: PathBuf, recovered: Recovered) -> Self {
+        let head = recovered.base + recovered.position.offset;
         Self {
             disk,
             directory,
             writer: Mutex::new(Writer {
-                file,
-                offset,
+                file: recovered.file,
+                offset: recovered.position.offset,
                 batch: Batch::default(),
                 stuck: false,
             }),
@@ -218,8 +223,8 @@ impl Log {
             poisoned: AtomicBool::new(false),
             full: AtomicBool::new(false),
             syncs: AtomicU64::new(0),
-            newest: AtomicU64::new(segments.keys().next_back().copied().unwrap_or(0)),
-            segments: Mutex::new(segments),
+            newest: AtomicU64::new(recovered.position.segment),
+            segments: Mutex::new(recovered.segments),
         }
     }
 
@@ -293,6 +298,8 @@ impl Log {
 
     fn write_batch(&self, writer: &mut Writer) -> Result<(), LogError> {
         match self.write_parts(writer) {
+            // A sync that found no space has lost what it should have saved: that is no full disk.
+            _ if self.is_poisoned() => Err(LogError::Poisoned),
             Ok(()) => {
                 writer.stuck = false;
                 self.full.store(false, Ordering::Release);
@@ -325,7 +332,7 @@ impl Log {
         while let Some((at, _)) = writer.batch.rolls.first() {
             let at = *at;
             write_at(writer, at)?;
-            writer.file.sync()?;
+            self.sync_file(&*writer.file).map_err(io::Error::other)?;
             let (_, info) = writer.batch.rolls.remove(0);
             for later in &mut writer.batch.rolls {
                 later.0 -= at;
@@ -362,22 +369,22 @@ impl Log {
         if upto <= self.durable() {
             return Ok(self.durable());
         }
-        match file.sync() {
-            Ok(()) => {
-                self.syncs.fetch_add(1, Ordering::Relaxed);
-                self.durable.fetch_max(upto, Ordering::AcqRel);
-                Ok(self.durable())
-            }
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    directory = %self.directory.display(),
-                    "fsync failed, refusing writes until restart"
-                );
-                self.poisoned.store(true, Ordering::Release);
-                Err(LogError::Poisoned)
-            }
-        }
+        self.sync_file(&*file)?;
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.durable.fetch_max(upto, Ordering::AcqRel);
+        Ok(self.durable())
+    }
+
+    fn sync_file(&self, file: &dyn DiskFile) -> Result<(), LogError> {
+        file.sync().map_err(|error| {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                directory = %self.directory.display(),
+                "fsync failed, refusing writes until restart"
+            );
+            self.poisoned.store(true, Ordering::Release);
+            LogError::Poisoned
+        })
     }
 
     /// The segments on disk, oldest first.
