@@ -153,6 +153,40 @@ impl Links {
             .count()
     }
 
+    /// Whether an attached replica has acknowledged that it holds all that is held here.
+    pub fn replica_holds_all(&self, instance_id: &str) -> bool {
+        let receivers = self.shared.receivers.lock();
+        let replica = receivers
+            .iter()
+            .find(|one| one.kind == LinkKind::Replica && one.instance_id == instance_id);
+        replica.is_some_and(|one| {
+            let mut opened = self.shared.instance.store.opened();
+            opened.all(|database| one.reaches(database))
+        })
+    }
+
+    /// Whether all that an attached replica is known to hold is held here.
+    pub fn holds_all_of(&self, instance_id: &str) -> bool {
+        let receivers = self.shared.receivers.lock();
+        let replica = receivers
+            .iter()
+            .find(|one| one.kind == LinkKind::Replica && one.instance_id == instance_id);
+        replica.is_some_and(|one| {
+            let mut opened = self.shared.instance.store.opened();
+            opened.all(|database| one.is_within(database))
+        })
+    }
+
+    /// Lsn in its source's log up to which a database was received over the dialled link.
+    pub fn received_lsn(&self, database: u32) -> u64 {
+        let dials = self.shared.dials.lock();
+        let received = dials.iter().filter_map(|dial| {
+            let received = dial.received.lock();
+            received.get(&database).copied()
+        });
+        received.max().unwrap_or(0)
+    }
+
     /// Changes at every ack of any receiver: look again at the counts then.
     pub fn acks(&self) -> watch::Receiver<u64> {
         self.shared.acks.subscribe()

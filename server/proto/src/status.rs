@@ -168,6 +168,9 @@ pub struct ReceiverStatus {
     pub state: LinkState,
     /// Bytes of log between our head and what it has applied.
     pub lag_bytes: u64,
+    /// Records held here that it has not acknowledged.
+    #[serde(default)]
+    pub lag_records: u64,
     /// Milliseconds since its last ack of any kind.
     pub last_ack_ms: u64,
     /// Milliseconds since its acknowledged durable position last reached our head.

@@ -104,6 +104,16 @@ impl View {
             .all(|(index, row)| row.high <= self.high(index) || self.is_own(index))
     }
 
+    /// Whether all that it is known to hold lies within these highest sequences.
+    pub fn is_within(&self, vv: &VersionVector) -> bool {
+        self.unknown.is_empty()
+            && self
+                .highs
+                .iter()
+                .enumerate()
+                .all(|(at, high)| *high <= vv.high(OriginIndex(at as u32)))
+    }
+
     /// Records up to these highest sequences that it does not hold.
     pub fn lacks(&self, vv: &VersionVector) -> u64 {
         vv.rows()
@@ -179,8 +189,9 @@ mod tests {
         assert!(!view.reaches(&vv));
         assert_eq!(view.lacks(&vv), 6 + 20);
         view.raise(origin(0), 10, &table);
+        assert!(view.is_within(&vv));
         view.raise(origin(1), 25, &table);
-        assert!(view.reaches(&vv));
+        assert!(view.reaches(&vv) && !view.is_within(&vv));
         assert_eq!(view.lacks(&vv), 0);
         view.clear();
         assert_eq!(view.lacks(&vv), 30);

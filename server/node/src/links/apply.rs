@@ -302,6 +302,7 @@ impl Applier {
     }
 
     fn acknowledge(&self, number: u32, lsn: u64) {
+        self.dial.received.lock().insert(number, lsn);
         let mut bytes = Vec::new();
         self.books.applied(number, lsn, &mut bytes);
         drop(self.outgoing.send(bytes));

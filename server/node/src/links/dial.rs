@@ -5,6 +5,7 @@ use super::shared::Shared;
 use crate::instance::{random_u64, wall_ms};
 use crate::meta::{StoredRole, Target};
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -35,6 +36,8 @@ pub(super) struct Dial {
     /// Unix milliseconds of the last word of the source; 0: none.
     pub(super) heard_ms: AtomicU64,
     pub(super) lag_records: AtomicU64,
+    /// By database: lsn of the source's log up to which all was taken in.
+    pub(super) received: Mutex<BTreeMap<u32, u64>>,
     /// Records applied by it since start.
     pub(super) applied: AtomicU64,
     task: Mutex<Option<tokio::task::AbortHandle>>,
@@ -78,6 +81,7 @@ impl Dial {
             partial_resyncs: AtomicU64::new(0),
             heard_ms: AtomicU64::new(0),
             lag_records: AtomicU64::new(0),
+            received: Mutex::default(),
             applied: AtomicU64::new(0),
             task: Mutex::new(None),
         })

@@ -214,6 +214,23 @@ impl Receiver {
         .unwrap_or(false)
     }
 
+    /// Whether it has acknowledged all that is held here of a database.
+    pub(super) fn reaches(&self, database: &Database) -> bool {
+        let vv = database.commit().history.vv.clone();
+        let reaches = |progress: &mut Progress| progress.view.lock().reaches(&vv);
+        self.progress(database.number, reaches)
+            .unwrap_or_else(|| vv.rows().next().is_none())
+    }
+
+    /// Whether all that it is known to hold of a database is held here.
+    pub(super) fn is_within(&self, database: &Database) -> bool {
+        let vv = database.commit().history.vv.clone();
+        self.progress(database.number, |progress| {
+            progress.view.lock().is_within(&vv)
+        })
+        .unwrap_or(true)
+    }
+
     /// Lsn of our log that it has made durable.
     pub(super) fn durable_lsn(&self, database: u32) -> u64 {
         self.progress(database, |progress| progress.durable_lsn)
@@ -263,6 +280,10 @@ impl Receiver {
                 since(progress.durable_ms)
             }
         };
+        let lag_records = |progress: &Progress| {
+            let commit = progress.database.commit();
+            progress.view.lock().lacks(&commit.history.vv)
+        };
         ReceiverStatus {
             kind: self.kind,
             host: self.host.clone(),
@@ -275,6 +296,7 @@ impl Receiver {
                 .max_by_key(|state| weight(*state))
                 .unwrap_or(LinkState::Streaming),
             lag_bytes: all.values().map(lag).sum(),
+            lag_records: all.values().map(lag_records).sum(),
             last_ack_ms: self.ack_age_ms(),
             last_durable_ms: all.values().map(durable_age).max().unwrap_or(0),
             echoes: self.echoes.load(Ordering::Relaxed),
