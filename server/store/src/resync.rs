@@ -20,6 +20,8 @@ mod room;
 mod side;
 mod source;
 mod switch;
+#[cfg(test)]
+mod tests;
 
 pub use intake::Intake;
 pub use packed::{KeyState, PackedObjects, pack_object};

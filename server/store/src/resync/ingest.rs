@@ -73,6 +73,14 @@ impl Ingest {
     }
 }
 
+impl Ingest {
+    /// Ends the thread and waits for that; what it wrote is of no use.
+    pub(super) fn abandon(self) {
+        drop(self.jobs);
+        drop(self.thread.join());
+    }
+}
+
 struct Merging<'d> {
     database: &'d Database,
     mode: Mode,

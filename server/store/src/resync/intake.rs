@@ -46,10 +46,10 @@ impl std::fmt::Debug for Intake {
 
 impl Drop for Intake {
     fn drop(&mut self) {
-        if let Stage::Records(side) = &self.stage
-            && !self.is_named
-        {
-            side.doom();
+        match std::mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Scan(ingest, _) => ingest.abandon(),
+            Stage::Records(side) if !self.is_named => side.doom(),
+            Stage::Records(_) | Stage::Ended => {}
         }
         if !self.is_named {
             self.tree.doom();

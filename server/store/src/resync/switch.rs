@@ -56,7 +56,6 @@ impl Intake {
             stamp: database.commit().clock.last,
             serve_from: database.serve_from(),
         };
-        let tree_keys = side.tree_keys;
         // The tree must never be ahead of the log.
         database.flush_all()?;
         database.log.sync()?;
@@ -82,6 +81,7 @@ impl Intake {
         let history = std::mem::take(&mut side.history);
         commit.history.switch(history, own)?;
         let flushed_after = std::mem::take(&mut side.retired);
+        let tree_keys = side.tree_keys;
         let old = database.cells.swap(&mut guards, &side.cells);
         settle(&database, &mut guards, &mut commit);
         drop(commit);
