@@ -3,6 +3,7 @@
 //! ```text
 //! process   child processes and scratch directories that never outlive the program
 //! client    a blocking client, for control commands and checks
+//! story     what acceptance stories are made of: instances, local runtimes, proxies, a ledger
 //! bench     Redis and Tandem side by side, and one table of ratios
 //! tidy      the house rules, checked over the workspace's sources
 //! ```
@@ -10,4 +11,5 @@
 pub mod bench;
 pub mod client;
 pub mod process;
+pub mod story;
 pub mod tidy;
