@@ -77,7 +77,8 @@ impl Intake {
             Mode::Merge => database.cells.tree().disk_bytes(),
             Mode::Replace => 0,
         };
-        room::check(&database.directory, bytes.saturating_add(own_bytes))?;
+        let needed = bytes.saturating_add(own_bytes);
+        room::check(&*database.disk, &database.directory, needed)?;
         if database.resyncing.swap(true, Ordering::AcqRel) {
             let text = "another full resync of this database is being received";
             return Err(StoreError::Resync(text.to_owned()));

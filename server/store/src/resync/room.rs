@@ -1,5 +1,6 @@
 //! Whether the disk has room for a second tree.
 
+use crate::disk::Disk;
 use crate::error::StoreError;
 use std::path::Path;
 
@@ -7,8 +8,10 @@ use std::path::Path;
 const SPARE_BYTES: u64 = 64 << 20;
 
 /// Refuses when `needed` bytes and some spare do not fit.
-pub(super) fn check(directory: &Path, needed: u64) -> Result<(), StoreError> {
-    let free = free_bytes(directory).map_err(StoreError::io("ask for the disk's free space"))?;
+pub(super) fn check(disk: &dyn Disk, directory: &Path, needed: u64) -> Result<(), StoreError> {
+    let free = disk
+        .free_bytes(directory)
+        .map_err(StoreError::io("ask for the disk's free space"))?;
     compare(free, needed)
 }
 
@@ -22,14 +25,10 @@ fn compare(free: u64, needed: u64) -> Result<(), StoreError> {
     )))
 }
 
-fn free_bytes(directory: &Path) -> std::io::Result<u64> {
-    let stat = rustix::fs::statvfs(directory)?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::RealDisk;
 
     #[test]
     fn a_refusal_says_the_numbers() {
@@ -44,7 +43,7 @@ mod tests {
     #[test]
     fn a_disk_with_room_is_accepted() {
         let directory = std::env::temp_dir();
-        check(&directory, 1).expect("a byte fits");
-        check(&directory, u64::MAX / 2).expect_err("this never fits");
+        check(&RealDisk, &directory, 1).expect("a byte fits");
+        check(&RealDisk, &directory, u64::MAX / 2).expect_err("this never fits");
     }
 }

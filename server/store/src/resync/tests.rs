@@ -36,8 +36,9 @@ fn diverged(seed: u64) -> (Site, Site) {
         to_b.apply(&b.database, some);
         to_a.apply(&a.database, more);
     }
-    a.act_often(40);
-    b.act_often(40);
+    a.act_often(60);
+    b.act_often(60);
+    (a.keys, b.keys) = (15, 15);
     (a, b)
 }
 

@@ -115,6 +115,8 @@ pub(super) struct Site {
     pub(super) random: Random,
     pub(super) clock: u64,
     pub(super) life: Origin,
+    /// Keys it draws from: fewer later, so that the rest keeps what a resync made of it.
+    pub(super) keys: u64,
 }
 
 /// Where all clocks begin, in milliseconds.
@@ -139,6 +141,7 @@ impl Site {
             random: Random::new(seed << 8 | u64::from(server_id)),
             clock: BEGIN_MS + u64::from(server_id),
             life,
+            keys: KEYS,
         }
     }
 
@@ -184,7 +187,7 @@ impl Site {
     /// A random command, or a step of upkeep.
     pub(super) fn act(&mut self) {
         let mut random = self.random.clone();
-        let key = name(random.below(KEYS));
+        let key = name(random.below(self.keys));
         let (key, field) = (key.as_bytes(), format!("f{}", random.below(5)));
         let (draw, number) = (random.next(), random.below(1_000));
         let value = format!("{}-{}", self.life.server_id, draw);
@@ -221,7 +224,7 @@ impl Site {
                 draft.persist(key);
             }),
             89..92 => {
-                let other = name(draw % KEYS);
+                let other = name(draw % self.keys);
                 self.command(|draft| {
                     draft.rename(key, other.as_bytes());
                 });
@@ -260,7 +263,7 @@ impl Site {
     }
 }
 
-const KEYS: u64 = 40;
+const KEYS: u64 = 60;
 
 pub(super) fn name(key: u64) -> String {
     format!("key-{key}")
