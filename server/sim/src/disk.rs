@@ -9,7 +9,7 @@
 //! should have saved, as a kernel does that marks failed pages clean. Names made by `create` and
 //! `replace` are durable at once; a removal becomes so with the next `create` or `replace`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -297,11 +297,12 @@ impl Disk for SimDisk {
 
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
         let state = self.state();
-        let inside = state
-            .files
-            .keys()
-            .filter(|path| path.parent() == Some(directory));
-        Ok(inside.cloned().collect())
+        let inside = state.files.keys().filter_map(|path| {
+            let first = path.strip_prefix(directory).ok()?.components().next()?;
+            Some(directory.join(first))
+        });
+        let inside: BTreeSet<PathBuf> = inside.collect();
+        Ok(inside.into_iter().collect())
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

@@ -41,6 +41,10 @@ pub trait Disk: Send + Sync {
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// Reads a whole file; `None` when there is none.
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
+    /// Bytes that still fit into a directory; `u64::MAX` when no bound is known.
+    fn free_bytes(&self, _directory: &Path) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
     /// Replaces a file as one step that survives a crash: all old or all new.
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 }
@@ -135,6 +139,11 @@ impl Disk for RealDisk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn free_bytes(&self, directory: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(directory)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {

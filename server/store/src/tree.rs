@@ -1,11 +1,17 @@
 //! The LSM tree behind a database's tables: keys in order of their hash, written by sorted ingestion
 //! only. It has no log of its own; what it lacks is replayed from ours.
 
+mod memory;
+
+use crate::disk::Disk;
 use crate::hash::hash_key;
 use lsm_tree::{
-    AbstractTree, AnyTree, Cache, CompressionType, Config, DescriptorTable, Guard, SeqNo,
+    AbstractTree, AnyTree, Cache, CompressionType, Config, DescriptorTable, Guard,
     SequenceNumberCounter, Slice, compaction::Leveled, config::CompressionPolicy,
 };
+use memory::{MemoryTree, MemoryTrees};
+use std::io;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,9 +30,15 @@ pub struct TreeError {
 
 /// What all trees of a process share: block cache and open files.
 #[derive(Clone)]
-pub struct Engine {
-    cache: Arc<Cache>,
-    descriptors: Arc<DescriptorTable>,
+pub struct Engine(Place);
+
+#[derive(Clone)]
+enum Place {
+    Files {
+        cache: Arc<Cache>,
+        descriptors: Arc<DescriptorTable>,
+    },
+    Memory(MemoryTrees),
 }
 
 impl std::fmt::Debug for Engine {
@@ -38,17 +50,49 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// A block cache of this many bytes, and at most `files` open tables.
     pub fn new(cache_bytes: u64, files: usize) -> Self {
-        Self {
+        Self(Place::Files {
             cache: Arc::new(Cache::with_capacity_bytes(cache_bytes)),
             descriptors: Arc::new(DescriptorTable::new(files)),
+        })
+    }
+
+    /// Trees in memory, for simulations: they live as long as a clone of this engine does.
+    pub fn memory() -> Self {
+        Self(Place::Memory(MemoryTrees::default()))
+    }
+
+    /// What a database's directory holds, trees included.
+    pub(crate) fn list(&self, disk: &dyn Disk, directory: &Path) -> io::Result<Vec<PathBuf>> {
+        match &self.0 {
+            Place::Files { .. } => disk.list(directory),
+            Place::Memory(trees) => Ok(trees.list(directory)),
+        }
+    }
+
+    /// Removes a tree that nobody has open.
+    pub(crate) fn remove(&self, directory: &Path) -> io::Result<()> {
+        match &self.0 {
+            Place::Files { .. } => std::fs::remove_dir_all(directory),
+            Place::Memory(trees) => {
+                trees.remove(directory);
+                Ok(())
+            }
         }
     }
 }
 
+enum Inner {
+    Files {
+        tree: AnyTree,
+        visible: SequenceNumberCounter,
+    },
+    Memory(MemoryTree),
+}
+
 /// One tree in a directory of its own.
 pub struct Tree {
-    inner: AnyTree,
-    visible: SequenceNumberCounter,
+    inner: Inner,
+    engine: Engine,
     directory: PathBuf,
     empty: AtomicBool,
     /// Removes the directory once nobody reads it any more.
@@ -66,8 +110,8 @@ impl std::fmt::Debug for Tree {
 impl Drop for Tree {
     fn drop(&mut self) {
         if self.doomed.load(Ordering::Acquire)
-            && let Err(error) = std::fs::remove_dir_all(&self.directory)
-            && error.kind() != std::io::ErrorKind::NotFound
+            && let Err(error) = self.engine.remove(&self.directory)
+            && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
@@ -97,6 +141,14 @@ pub struct Stored {
 }
 
 impl Stored {
+    fn new(pair: (Slice, Slice)) -> Self {
+        let hash = pair.0.first_chunk::<HASH_BYTES>();
+        Self {
+            hash: hash.map_or(0, |bytes| u64::from_be_bytes(*bytes)),
+            pair,
+        }
+    }
+
     /// The key.
     pub fn key(&self) -> &[u8] {
         self.pair.0.get(HASH_BYTES..).unwrap_or_default()
@@ -111,30 +163,17 @@ impl Stored {
 impl Tree {
     /// Opens or creates the tree in `directory`.
     pub fn open(engine: &Engine, directory: &Path) -> Result<Self, TreeError> {
-        let fail = |source| TreeError {
-            verb: "open",
-            directory: directory.to_path_buf(),
-            source,
+        let (inner, empty) = match &engine.0 {
+            Place::Memory(trees) => {
+                let tree = trees.open(directory);
+                let empty = tree.is_empty();
+                (Inner::Memory(tree), empty)
+            }
+            Place::Files { cache, descriptors } => open_files(cache, descriptors, directory)?,
         };
-        let sequence = SequenceNumberCounter::default();
-        let visible = SequenceNumberCounter::default();
-        let inner = Config::new(directory, sequence.clone(), visible.clone())
-            .use_cache(Arc::clone(&engine.cache))
-            .use_descriptor_table(Some(Arc::clone(&engine.descriptors)))
-            .data_block_compression_policy(CompressionPolicy::new([
-                CompressionType::None,
-                CompressionType::None,
-                CompressionType::Lz4,
-            ]))
-            .open()
-            .map_err(fail)?;
-        let highest = inner.get_highest_seqno().map_or(0, |seqno| seqno + 1);
-        sequence.fetch_max(highest);
-        visible.fetch_max(highest);
-        let empty = inner.table_count() == 0;
         Ok(Self {
             inner,
-            visible,
+            engine: engine.clone(),
             directory: directory.to_path_buf(),
             empty: AtomicBool::new(empty),
             doomed: AtomicBool::new(false),
@@ -147,10 +186,6 @@ impl Tree {
             directory: self.directory.clone(),
             source,
         }
-    }
-
-    fn seqno(&self) -> SeqNo {
-        self.visible.get()
     }
 
     /// Name of its directory inside the database's.
@@ -176,9 +211,12 @@ impl Tree {
         if self.is_empty() {
             return Ok(None);
         }
-        self.inner
-            .get(tree_key(hash, key), self.seqno())
-            .map_err(|e| self.error("read", e))
+        match &self.inner {
+            Inner::Files { tree, visible } => tree
+                .get(tree_key(hash, key), visible.get())
+                .map_err(|e| self.error("read", e)),
+            Inner::Memory(tree) => Ok(tree.get(&tree_key(hash, key))),
+        }
     }
 
     /// All keys with a hash from `first` to `last`, as of now, in order of (hash, key).
@@ -186,33 +224,29 @@ impl Tree {
         &self,
         first: u64,
         last: u64,
-    ) -> impl Iterator<Item = Result<Stored, TreeError>> + Send + 'static {
+    ) -> Box<dyn Iterator<Item = Result<Stored, TreeError>> + Send> {
         let directory = self.directory.clone();
         let upper = match last.checked_add(1) {
-            Some(next) => std::ops::Bound::Excluded(next.to_be_bytes().to_vec()),
-            None => std::ops::Bound::Unbounded,
+            Some(next) => Bound::Excluded(next.to_be_bytes().to_vec()),
+            None => Bound::Unbounded,
         };
-        let range = (
-            std::ops::Bound::Included(first.to_be_bytes().to_vec()),
-            upper,
-        );
-        self.inner
-            .range(range, self.seqno(), None)
-            .map(move |guard| {
-                let pair = guard.into_inner().map_err(|source| TreeError {
-                    verb: "scan",
-                    directory: directory.clone(),
-                    source,
-                })?;
-                let hash = pair
-                    .0
-                    .first_chunk::<HASH_BYTES>()
-                    .map_or(0, |b| u64::from_be_bytes(*b));
-                Ok(Stored {
-                    hash,
-                    pair: (pair.0, pair.1),
-                })
-            })
+        let range = (Bound::Included(first.to_be_bytes().to_vec()), upper);
+        let (tree, seqno) = match &self.inner {
+            Inner::Files { tree, visible } => (tree, visible.get()),
+            Inner::Memory(tree) => {
+                let pairs = tree.range(range).into_iter();
+                return Box::new(pairs.map(|pair| Ok(Stored::new(pair))));
+            }
+        };
+        let pairs = tree.range(range, seqno, None).map(move |guard| {
+            let pair = guard.into_inner().map_err(|source| TreeError {
+                verb: "scan",
+                directory: directory.clone(),
+                source,
+            })?;
+            Ok(Stored::new((pair.0, pair.1)))
+        });
+        Box::new(pairs)
     }
 
     /// Ingests a sorted run: `fill` is given a sink for (hash, key, state or tombstone) in ascending
@@ -221,47 +255,98 @@ impl Tree {
         &self,
         fill: impl FnOnce(&mut Sink<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let inner = self
-            .inner
-            .ingestion()
-            .map_err(|e| self.error("begin writing", e))?;
+        let into = match &self.inner {
+            Inner::Files { tree, .. } => {
+                let run = tree.ingestion();
+                Run::Files(run.map_err(|e| self.error("begin writing", e))?)
+            }
+            Inner::Memory(_) => Run::Memory(Vec::new()),
+        };
         let mut sink = Sink {
-            inner,
+            into,
             count: 0,
             directory: &self.directory,
         };
         fill(&mut sink)?;
-        if sink.count > 0 {
-            sink.inner
-                .finish()
-                .map_err(|e| self.error("register tables of", e))?;
-            self.empty.store(false, Ordering::Release);
+        if sink.count == 0 {
+            return Ok(());
         }
+        match (sink.into, &self.inner) {
+            (Run::Files(run), _) => {
+                run.finish()
+                    .map_err(|e| self.error("register tables of", e))?;
+            }
+            (Run::Memory(run), Inner::Memory(tree)) => tree.ingest(run),
+            (Run::Memory(_), Inner::Files { .. }) => {}
+        }
+        self.empty.store(false, Ordering::Release);
         Ok(())
     }
 
     /// Merges runs until reads are cheap again. Blocks; for a background thread.
     pub fn compact(&self) -> Result<(), TreeError> {
+        let Inner::Files { tree, visible } = &self.inner else {
+            return Ok(());
+        };
         let strategy = Arc::new(Leveled::default());
-        self.inner
-            .compact(strategy, self.seqno())
+        tree.compact(strategy, visible.get())
             .map_err(|e| self.error("compact", e))
     }
 
     /// Sorted runs that a read may have to look into.
     pub fn run_count(&self) -> usize {
-        self.inner.l0_run_count()
+        match &self.inner {
+            Inner::Files { tree, .. } => tree.l0_run_count(),
+            Inner::Memory(_) => 1,
+        }
     }
 
     /// Bytes on disk.
     pub fn disk_bytes(&self) -> u64 {
-        self.inner.disk_space()
+        match &self.inner {
+            Inner::Files { tree, .. } => tree.disk_space(),
+            Inner::Memory(tree) => tree.bytes(),
+        }
     }
+}
+
+fn open_files(
+    cache: &Arc<Cache>,
+    descriptors: &Arc<DescriptorTable>,
+    directory: &Path,
+) -> Result<(Inner, bool), TreeError> {
+    let fail = |source| TreeError {
+        verb: "open",
+        directory: directory.to_path_buf(),
+        source,
+    };
+    let sequence = SequenceNumberCounter::default();
+    let visible = SequenceNumberCounter::default();
+    let tree = Config::new(directory, sequence.clone(), visible.clone())
+        .use_cache(Arc::clone(cache))
+        .use_descriptor_table(Some(Arc::clone(descriptors)))
+        .data_block_compression_policy(CompressionPolicy::new([
+            CompressionType::None,
+            CompressionType::None,
+            CompressionType::Lz4,
+        ]))
+        .open()
+        .map_err(fail)?;
+    let highest = tree.get_highest_seqno().map_or(0, |seqno| seqno + 1);
+    sequence.fetch_max(highest);
+    visible.fetch_max(highest);
+    let empty = tree.table_count() == 0;
+    Ok((Inner::Files { tree, visible }, empty))
+}
+
+enum Run<'t> {
+    Files(lsm_tree::AnyIngestion<'t>),
+    Memory(Vec<(Vec<u8>, Option<Slice>)>),
 }
 
 /// Takes a sorted run.
 pub struct Sink<'t> {
-    inner: lsm_tree::AnyIngestion<'t>,
+    into: Run<'t>,
     count: usize,
     directory: &'t Path,
 }
@@ -279,9 +364,16 @@ impl Sink<'_> {
     pub fn put(&mut self, key: &[u8], state: Option<&[u8]>) -> Result<(), TreeError> {
         let key = tree_key(hash_key(key), key);
         self.count += 1;
+        let run = match &mut self.into {
+            Run::Files(run) => run,
+            Run::Memory(run) => {
+                run.push((key, state.map(Slice::from)));
+                return Ok(());
+            }
+        };
         match state {
-            Some(state) => self.inner.write(key, state),
-            None => self.inner.write_tombstone(key),
+            Some(state) => run.write(key, state),
+            None => run.write_tombstone(key),
         }
         .map_err(|source| TreeError {
             verb: "write",

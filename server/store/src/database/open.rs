@@ -126,7 +126,7 @@ fn add_hole(vv: &mut VersionVector, origin: OriginIndex, first: u64, last: u64) 
     }
 }
 
-fn tree_numbers(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+fn tree_numbers(listed: Vec<PathBuf>) -> Vec<(u64, PathBuf)> {
     let number = |path: &Path| {
         path.file_name()?
             .to_str()?
@@ -134,11 +134,8 @@ fn tree_numbers(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<(u64, PathB
             .parse()
             .ok()
     };
-    Ok(disk
-        .list(directory)?
-        .into_iter()
-        .filter_map(|p| Some((number(&p)?, p)))
-        .collect())
+    let numbered = |path: PathBuf| Some((number(&path)?, path));
+    listed.into_iter().filter_map(numbered).collect()
 }
 
 impl Database {
@@ -163,10 +160,12 @@ impl Database {
                 stamp: 0,
                 serve_from: 0,
             });
-        let trees = tree_numbers(&**disk, directory).map_err(StoreError::io("list trees"))?;
+        let listed = engine.list(&**disk, directory);
+        let trees = tree_numbers(listed.map_err(StoreError::io("list trees"))?);
         for (_, path) in &trees {
             if !path.ends_with(&manifest.tree) {
-                let _ = std::fs::remove_dir_all(path);
+                // It only takes space, and the next start tries again.
+                drop(engine.remove(path));
             }
         }
         let next_tree = trees.iter().map(|(number, _)| *number).max().unwrap_or(1) + 1;

@@ -192,17 +192,17 @@ impl Intake {
         }
     }
 
-    pub(super) fn take_side(&mut self) -> Result<Side, StoreError> {
+    pub(super) fn take_side(&mut self) -> Result<Box<Side>, StoreError> {
         match std::mem::replace(&mut self.stage, Stage::Ended) {
-            Stage::Records(side) => Ok(*side),
+            Stage::Records(side) => Ok(side),
             _ => Err(StoreError::Resync(
                 "switch before the scan is complete".to_owned(),
             )),
         }
     }
 
-    pub(super) fn put_back(&mut self, side: Side) {
-        self.stage = Stage::Records(Box::new(side));
+    pub(super) fn put_back(&mut self, side: Box<Side>) {
+        self.stage = Stage::Records(side);
     }
 
     /// Applies a record of the source's log.
@@ -216,9 +216,18 @@ impl Intake {
         Ok(applied)
     }
 
-    /// Whether all that this vector (own numbers) covers is in the new state.
-    pub fn holds(&mut self, vv: &VersionVector) -> bool {
-        self.side().is_ok_and(|side| vv.within(&side.history.vv))
+    /// Whether all that this vector (own numbers) covers is in the new state. Takes the own log's
+    /// records over as far as they go, too.
+    pub fn holds(&mut self, vv: &VersionVector) -> Result<bool, StoreError> {
+        if self.mode == Mode::Merge {
+            self.database.flush_all()?;
+            let written = self.database.log.written();
+            let mut side = self.take_side()?;
+            let replayed = self.replay_own(&mut side, written);
+            self.stage = Stage::Records(side);
+            replayed?;
+        }
+        Ok(vv.within(&self.side()?.history.vv))
     }
 
     /// Replays the own log up to `limit`, an lsn that is written. Returns the bytes replayed.
