@@ -13,6 +13,7 @@
 //! applied once more, in causal order, and effects are absolute (rule 2). A crash at any point
 //! leaves the manifest's tree, old or new, with the log that belongs to it.
 
+mod image;
 mod ingest;
 mod intake;
 mod packed;

@@ -2,12 +2,13 @@
 //! run of the side tree.
 
 use super::Mode;
+use super::image::Image;
 use super::packed::PackedObjects;
 use super::source::Chunk;
-use crate::cells::place_of;
+use crate::cells::decode_own;
 use crate::database::{Database, OriginMap};
 use crate::error::StoreError;
-use crate::hash::hash_key;
+use crate::hash::{hash_key, shard_of};
 use crate::tree::{Sink, Tree};
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use tandem_merge::{Object, VersionVector, merge_objects};
 
 /// Chunks that may wait for the thread.
 const WAITING_CHUNKS: usize = 2;
+/// Own objects that are merged at a time, in bytes.
+const OWN_BYTES: usize = if cfg!(test) { 300 } else { 256 << 10 };
 
 enum Job {
     Chunk {
@@ -129,71 +132,72 @@ impl Merging<'_> {
         map: &OriginMap,
     ) -> Result<(), StoreError> {
         let (first, last) = (chunk.first, chunk.last);
-        if self.next != Some(first) || last < first || place_of(first) != place_of(last) {
+        if self.next != Some(first) || last < first || shard_of(first) != shard_of(last) {
             return Err(StoreError::Resync(format!(
                 "chunk {first:x}..{last:x} out of order"
             )));
         }
         self.next = last.checked_add(1);
-        let their_vv = map.vector(&chunk.vv)?;
-        let (own, own_vv) = self.own(first, last)?;
-        let mut own = own.into_iter().peekable();
-        let mut theirs = PackedObjects::new(packed);
-        let mut their = theirs.next_object()?;
-        let mut before: Option<(u64, &[u8])> = None;
-        loop {
-            let order = match (own.peek(), their) {
-                (None, None) => return Ok(()),
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (Some((hash, object)), Some((key, _))) => {
-                    (*hash, object.key()).cmp(&(hash_key(key), key))
+        let vv = map.vector(&chunk.vv)?;
+        let mut theirs = Theirs {
+            packed: PackedObjects::new(packed),
+            map,
+            range: (first, last),
+            before: None,
+        };
+        let mut their = theirs.next()?;
+        let mut from = Some(first);
+        while let Some(part) = from.filter(|from| *from <= last) {
+            let (own, own_vv, end) = self.own(part, last)?;
+            let mut own = own.into_iter().peekable();
+            loop {
+                let order = match (own.peek(), &their) {
+                    (None, None) => break,
+                    (Some(_), None) => Ordering::Less,
+                    (None, Some((hash, _))) if *hash > end => break,
+                    (None, Some(_)) => Ordering::Greater,
+                    (Some((hash, mine)), Some((their_hash, other))) => {
+                        (*hash, mine.key()).cmp(&(*their_hash, other.key()))
+                    }
+                };
+                let mine = own.next_if(|_| order.is_le()).map(|(_, object)| object);
+                let mut other = None;
+                if order.is_ge() {
+                    other = their.take().map(|(_, object)| object);
+                    their = theirs.next()?;
                 }
-            };
-            let mine = if order.is_le() {
-                own.next().map(|(_, object)| object)
-            } else {
-                None
-            };
-            let mut other = None;
-            if let (true, Some((key, state))) = (order.is_ge(), their) {
-                let place = (hash_key(key), key);
-                if place.0 < first || place.0 > last || before.is_some_and(|b| b >= place) {
-                    return Err(StoreError::Resync("objects out of order".to_owned()));
+                if let Some(object) = merge_objects(mine, &own_vv, other, &vv) {
+                    self.put(sink, &object)?;
                 }
-                before = Some(place);
-                other = Some(Object::decode(key, state, &|index| map.get(index))?);
-                their = theirs.next_object()?;
             }
-            if let Some(object) = merge_objects(mine, &own_vv, other, &their_vv) {
-                self.put(sink, &object)?;
-            }
+            from = end.checked_add(1);
         }
+        Ok(())
     }
 
-    /// Own objects of the range with what was held at that moment.
+    /// Own objects from `first` on, up to `last` at most, with what was held at that moment and the
+    /// last hash that they reach.
     fn own(
         &self,
         first: u64,
         last: u64,
-    ) -> Result<(Vec<(u64, Object)>, VersionVector), StoreError> {
-        let (mut objects, mut vv) = (Vec::new(), VersionVector::new());
-        if self.mode == Mode::Merge {
-            let database = self.database;
-            database.cells.visit_slice(
-                place_of(first),
-                first,
-                |_| vv = database.commit().history.vv.clone(),
-                |hash, object| {
-                    if hash > last {
-                        return false;
-                    }
-                    objects.push((hash, object.clone()));
-                    true
-                },
-            )?;
+    ) -> Result<(Vec<(u64, Object)>, VersionVector, u64), StoreError> {
+        if self.mode == Mode::Replace {
+            return Ok((Vec::new(), VersionVector::new(), last));
         }
-        Ok((objects, vv))
+        let mut image = Image::take(self.database, first, last, OWN_BYTES)?;
+        let (vv, mut end) = (std::mem::take(&mut image.vv), image.last);
+        let (mut objects, mut bytes) = (Vec::new(), 0);
+        image.visit(|hash, key, state| {
+            if bytes >= 2 * OWN_BYTES && objects.last().is_some_and(|(last, _)| *last != hash) {
+                end = hash - 1;
+                return Ok(false);
+            }
+            bytes += key.len() + state.len();
+            objects.push((hash, decode_own(key, state)?));
+            Ok(true)
+        })?;
+        Ok((objects, vv, end))
     }
 
     fn put(&mut self, sink: &mut Sink<'_>, object: &Object) -> Result<(), StoreError> {
@@ -206,5 +210,29 @@ impl Merging<'_> {
         self.done.keys += i64::from(object.has_content());
         self.done.counted |= object.has_contributions();
         Ok(())
+    }
+}
+
+/// The source's objects of a chunk, in order.
+struct Theirs<'c> {
+    packed: PackedObjects<'c>,
+    map: &'c OriginMap,
+    range: (u64, u64),
+    before: Option<(u64, &'c [u8])>,
+}
+
+impl Theirs<'_> {
+    fn next(&mut self) -> Result<Option<(u64, Object)>, StoreError> {
+        let Some((key, state)) = self.packed.next_object()? else {
+            return Ok(None);
+        };
+        let place = (hash_key(key), key);
+        let (first, last) = self.range;
+        if place.0 < first || place.0 > last || self.before.is_some_and(|b| b >= place) {
+            return Err(StoreError::Resync("objects out of order".to_owned()));
+        }
+        self.before = Some(place);
+        let object = Object::decode(key, state, &|index| self.map.get(index))?;
+        Ok(Some((place.0, object)))
     }
 }

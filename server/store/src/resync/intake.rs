@@ -219,6 +219,9 @@ impl Intake {
     /// Whether all that this vector (own numbers) covers is in the new state. Takes the own log's
     /// records over as far as they go, too.
     pub fn holds(&mut self, vv: &VersionVector) -> Result<bool, StoreError> {
+        if !self.is_scanned() {
+            return Ok(false);
+        }
         if self.mode == Mode::Merge {
             self.database.flush_all()?;
             let written = self.database.log.written();

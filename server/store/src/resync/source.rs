@@ -1,9 +1,10 @@
 //! The source's side: all objects, chunk by chunk, each as of one moment, while writes go on.
 
+use super::image::{Image, range_end};
 use super::packed::pack_object;
 use crate::database::Database;
 use crate::error::StoreError;
-use crate::hash::{SHARDS, SLICES, slice_range};
+use crate::hash::{SHARDS, SLICES};
 use std::sync::Arc;
 use tandem_merge::{History, VersionVector};
 
@@ -12,7 +13,7 @@ use tandem_merge::{History, VersionVector};
 pub struct Chunk {
     /// First hash.
     pub first: u64,
-    /// Last hash, inclusive; of the same slice.
+    /// Last hash, inclusive; of the same shard.
     pub last: u64,
     /// What the database held at that moment, by its own numbers.
     pub vv: VersionVector,
@@ -23,16 +24,15 @@ pub struct Source {
     database: Arc<Database>,
     history: History,
     lsn: u64,
-    place: usize,
-    from: u64,
-    state: Vec<u8>,
+    /// First hash that comes next; `None` when all have come.
+    next: Option<u64>,
 }
 
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Source")
             .field("lsn", &self.lsn)
-            .field("from", &self.from)
+            .field("next", &self.next)
             .finish_non_exhaustive()
     }
 }
@@ -54,9 +54,7 @@ impl Source {
             database,
             history,
             lsn,
-            place: 0,
-            from: 0,
-            state: Vec::new(),
+            next: Some(0),
         })
     }
 
@@ -76,53 +74,32 @@ impl Source {
         self.database.cells.tree().disk_bytes() + dirty as u64
     }
 
-    /// Part of the hash space that is done, from 0 to 1.
-    pub fn progress(&self) -> f64 {
-        self.place as f64 / (SHARDS * SLICES) as f64
-    }
-
     /// Packs the next objects, about `bytes_max` bytes of them, into `out`; `None` at the end.
     pub fn next_chunk(
         &mut self,
         bytes_max: usize,
         out: &mut Vec<u8>,
     ) -> Result<Option<Chunk>, StoreError> {
-        if self.place >= SHARDS * SLICES {
+        let Some(first) = self.next else {
             return Ok(None);
-        }
-        let place = (self.place / SLICES, self.place % SLICES);
-        let (first, last) = slice_range(place.0, place.1);
-        let first = first.max(self.from);
-        let mut vv = VersionVector::new();
-        let (mut stopped, mut last_hash) = (None, None);
-        let (database, state, begun) = (&self.database, &mut self.state, out.len());
-        database.cells.visit_slice(
-            place,
-            first,
-            |_| vv = database.commit().history.vv.clone(),
-            |hash, object| {
-                if out.len() - begun >= bytes_max && last_hash != Some(hash) {
-                    stopped = Some(hash);
-                    return false;
-                }
-                last_hash = Some(hash);
-                state.clear();
-                object.encode(state);
-                pack_object(out, object.key(), state);
-                true
-            },
-        )?;
-        let last = if let Some(hash) = stopped {
-            self.from = hash;
-            hash - 1
-        } else {
-            self.place += 1;
-            self.from = 0;
-            last
         };
-        if self.state.capacity() > 1 << 20 {
-            self.state = Vec::new();
-        }
+        // About as many slices as fill a chunk from the tree; what memory holds ends it by itself.
+        let slice_bytes = self.database.cells.tree().disk_bytes() / (SHARDS * SLICES) as u64;
+        let slices = (bytes_max as u64 / slice_bytes.max(1)).clamp(1, SLICES as u64);
+        let end = range_end(first, slices as usize);
+        let mut image = Image::take(&self.database, first, end, bytes_max)?;
+        let (vv, mut last) = (std::mem::take(&mut image.vv), image.last);
+        let (begun, mut packed) = (out.len(), None);
+        image.visit(|hash, key, state| {
+            if out.len() - begun >= 2 * bytes_max && packed != Some(hash) {
+                last = hash - 1;
+                return Ok(false);
+            }
+            packed = Some(hash);
+            pack_object(out, key, state);
+            Ok(true)
+        })?;
+        self.next = last.checked_add(1);
         Ok(Some(Chunk { first, last, vv }))
     }
 }

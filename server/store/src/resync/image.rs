@@ -1,0 +1,148 @@
+//! What a range of one shard holds as of one moment, read while writes go on.
+//!
+//! Under the shard lock the objects in memory are copied and the tree's present version is pinned;
+//! the tree itself is read afterwards. What memory lacks is whole in the tree: a checkpoint leaves
+//! its objects in memory until the tree shows them.
+
+use crate::database::Database;
+use crate::error::StoreError;
+use crate::hash::{SLICES, hash_key, shard_of, slice_of, slice_range};
+use crate::tree::{Stored, TreeError};
+use tandem_merge::{Object, VersionVector};
+
+/// One object in memory: where its key and its state stand; a void one hides what the tree has.
+struct Span {
+    hash: u64,
+    key: usize,
+    state: usize,
+    end: usize,
+    void: bool,
+}
+
+/// A range of one shard as of one moment.
+pub(super) struct Image {
+    /// Last hash that it has, inclusive.
+    pub(super) last: u64,
+    /// What the database held at that moment.
+    pub(super) vv: VersionVector,
+    arena: Vec<u8>,
+    spans: Vec<Span>,
+    stored: Option<Box<dyn Iterator<Item = Result<Stored, TreeError>> + Send>>,
+}
+
+/// The end of the range that begins at `first`: so many slices of its shard.
+pub(super) fn range_end(first: u64, slices: usize) -> u64 {
+    let (shard, slice) = (shard_of(first), slice_of(first));
+    let (_, last) = slice_range(shard, (slice + slices.max(1) - 1).min(SLICES - 1));
+    last
+}
+
+impl Image {
+    /// Takes the objects from `first` to `last`, which lie in one shard; those in memory up to about
+    /// `bytes_max`, which may end it earlier.
+    pub(super) fn take(
+        database: &Database,
+        first: u64,
+        last: u64,
+        bytes_max: usize,
+    ) -> Result<Self, StoreError> {
+        let at = shard_of(first);
+        let mut image = Self {
+            last,
+            vv: VersionVector::new(),
+            arena: Vec::new(),
+            spans: Vec::new(),
+            stored: None,
+        };
+        let shard = database.cells.lock_shard(at);
+        image.vv = database.commit().history.vv.clone();
+        let mut order: Vec<(u64, &Object)> = Vec::new();
+        for slice in slice_of(first)..=slice_of(last) {
+            order.clear();
+            order.extend(
+                shard
+                    .slice(slice)
+                    .map(|object| (hash_key(object.key()), object))
+                    .filter(|(hash, _)| (first..=last).contains(hash)),
+            );
+            order.sort_unstable_by(|a, b| (a.0, a.1.key()).cmp(&(b.0, b.1.key())));
+            if !image.copy(&order, bytes_max) {
+                break;
+            }
+        }
+        let tree = database.cells.tree();
+        if !tree.is_empty() {
+            image.stored = Some(Box::new(tree.scan(first, image.last)));
+        }
+        drop(shard);
+        Ok(image)
+    }
+
+    /// Copies objects in order. False: it is full, and ends before the next one.
+    fn copy(&mut self, order: &[(u64, &Object)], bytes_max: usize) -> bool {
+        for (hash, object) in order {
+            let begun = self.spans.last().map(|span| span.hash);
+            if self.arena.len() >= bytes_max && begun != Some(*hash) {
+                self.last = hash - 1;
+                return false;
+            }
+            let key = self.arena.len();
+            self.arena.extend_from_slice(object.key());
+            let state = self.arena.len();
+            let void = object.is_void();
+            if !void {
+                object.encode(&mut self.arena);
+            }
+            self.spans.push(Span {
+                hash: *hash,
+                key,
+                state,
+                end: self.arena.len(),
+                void,
+            });
+        }
+        true
+    }
+
+    /// Calls `each` with hash, key and encoded state in order of (hash, key), until it says false.
+    pub(super) fn visit(
+        self,
+        mut each: impl FnMut(u64, &[u8], &[u8]) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        let Self {
+            arena,
+            spans,
+            stored,
+            ..
+        } = self;
+        let mut stored = stored.into_iter().flatten();
+        let mut cold = stored.next().transpose()?;
+        for span in &spans {
+            let key = &arena[span.key..span.state];
+            while let Some(older) = &cold
+                && (older.hash, older.key()) < (span.hash, key)
+            {
+                if !each(older.hash, older.key(), older.state())? {
+                    return Ok(());
+                }
+                cold = stored.next().transpose()?;
+            }
+            if cold
+                .as_ref()
+                .is_some_and(|older| older.hash == span.hash && older.key() == key)
+            {
+                cold = stored.next().transpose()?;
+            }
+            if !span.void && !each(span.hash, key, &arena[span.state..span.end])? {
+                return Ok(());
+            }
+        }
+        while let Some(older) = cold {
+            if !each(older.hash, older.key(), older.state())? {
+                return Ok(());
+            }
+            cold = stored.next().transpose()?;
+        }
+        Ok(())
+    }
+}
