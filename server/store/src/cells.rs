@@ -2,15 +2,18 @@
 //!
 //! The main state of a database and the side state of a full resync are both one of these.
 
+use crate::counts::Counts;
 use crate::error::StoreError;
 use crate::hash::{SHARDS, SLICES, hash_key, shard_of, slice_of, slice_range};
-use crate::shard::{Shard, mark};
+use crate::shard::{Shard, mark, tree_marks};
 use crate::tree::{Stored, Tree};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tandem_merge::{Context, Dot, Effect, EffectReader, Object, OriginIndex, Origins, Stamp};
+use tandem_merge::{
+    Context, Dot, Effect, EffectReader, NEVER, Object, OriginIndex, Origins, Stamp,
+};
 
 /// Shards over a tree.
 #[derive(Debug)]
@@ -85,7 +88,7 @@ pub fn decode_own(key: &[u8], state: &[u8]) -> Result<Object, StoreError> {
 
 impl Cells {
     /// Empty shards over `tree`.
-    pub fn new(tree: Arc<Tree>, origins: &Arc<Origins>, keys: i64, counted: bool) -> Self {
+    pub fn new(tree: Arc<Tree>, origins: &Arc<Origins>, counts: Counts, counted: bool) -> Self {
         let cells = Self {
             shards: (0..SHARDS)
                 .map(|_| Mutex::new(Shard::new(Arc::clone(origins))))
@@ -93,7 +96,16 @@ impl Cells {
             tree: RwLock::new(tree),
             counted: AtomicBool::new(counted),
         };
-        cells.shards[0].lock().keys = keys;
+        // What the tree holds is not known by slice: all are looked at once, if anything ends at all.
+        let soonest = if counts.expires > 0 || counted {
+            0
+        } else {
+            NEVER
+        };
+        for shard in &cells.shards {
+            shard.lock().soonest.fill(soonest);
+        }
+        cells.shards[0].lock().counts = counts;
         cells
     }
 
@@ -374,7 +386,16 @@ impl Cells {
 
     /// Keys with content, expired ones included.
     pub fn keys(&self) -> i64 {
-        self.shards.iter().map(|shard| shard.lock().keys).sum()
+        self.counts().keys
+    }
+
+    /// Keys with content, and those of them that have an end.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for shard in &self.shards {
+            counts += shard.lock().counts;
+        }
+        counts
     }
 
     /// (heap bytes, dirty heap bytes) of the tables.
@@ -395,7 +416,7 @@ impl Cells {
     /// Hands every dirty object to the tree in one sorted run; `grown` is raised by the number of
     /// keys that the tree gains (also on failure: their marks say so already, and they stay dirty).
     /// Objects stay marked [`mark::FLUSHING`] until [`Cells::flushed`].
-    pub fn ingest_dirty(&self, tree: &Tree, grown: &mut i64) -> Result<(), StoreError> {
+    pub fn ingest_dirty(&self, tree: &Tree, grown: &mut Counts) -> Result<(), StoreError> {
         let result = tree.ingest(|sink| {
             let mut arena = Vec::new();
             let mut spans: Vec<(u64, usize, usize, usize, bool)> = Vec::new();
@@ -479,16 +500,24 @@ impl Cells {
 
 type Span = (u64, usize, usize, usize, bool);
 
-fn take_dirty(shard: &mut Shard, slice: usize, arena: &mut Vec<u8>, spans: &mut Vec<Span>) -> i64 {
-    let mut grown = 0;
+fn take_dirty(
+    shard: &mut Shard,
+    slice: usize,
+    arena: &mut Vec<u8>,
+    spans: &mut Vec<Span>,
+) -> Counts {
+    let mut grown = Counts::default();
     let mut cleaned = 0;
     for object in shard.slice_mut(slice) {
         let marks = object.marks();
         if marks & mark::DIRTY == 0 {
             continue;
         }
-        let present = object.has_content();
-        grown += i64::from(present) - i64::from(marks & mark::TREE_PRESENT != 0);
+        grown += Counts::of(object);
+        grown -= Counts {
+            keys: i64::from(marks & mark::TREE_PRESENT != 0),
+            expires: i64::from(marks & mark::TREE_EXPIRES != 0),
+        };
         cleaned += object.heap_bytes();
         let key = arena.len();
         arena.extend_from_slice(object.key());
@@ -498,12 +527,11 @@ fn take_dirty(shard: &mut Shard, slice: usize, arena: &mut Vec<u8>, spans: &mut 
             object.encode(arena);
         }
         spans.push((hash_key(object.key()), key, state, arena.len(), void));
-        let tree_present = if present { mark::TREE_PRESENT } else { 0 };
         object.set_marks(
-            (marks & !(mark::DIRTY | mark::TREE_PRESENT))
+            (marks & !(mark::DIRTY | mark::TREE_PRESENT | mark::TREE_EXPIRES))
                 | mark::FLUSHING
                 | mark::IN_TREE
-                | tree_present,
+                | tree_marks(object),
         );
     }
     shard.dirty_bytes = shard.dirty_bytes.saturating_sub(cleaned);

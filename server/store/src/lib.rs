@@ -1,6 +1,7 @@
 //! Log, shards, trees, recovery and resync of the databases of one instance.
 
 pub mod cells;
+pub mod counts;
 pub mod database;
 pub mod disk;
 pub mod error;

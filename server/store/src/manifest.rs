@@ -6,10 +6,11 @@ use std::path::Path;
 use tandem_merge::History;
 use tandem_merge::codec::{DecodeError, Reader, put_prefixed, put_varint};
 
+use crate::counts::Counts;
 use crate::disk::Disk;
 
 const MAGIC: &[u8; 8] = b"TNDMMAN\n";
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// The state a checkpoint leaves.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +22,7 @@ pub struct Manifest {
     /// What was held at that lsn.
     pub history: History,
     /// Keys with content in the tree.
-    pub keys: i64,
+    pub counts: Counts,
     /// Whether counters were ever written: FLUSHDB has to look for contributions only then.
     pub counted: bool,
     /// Last own stamp given when this was written.
@@ -40,7 +41,8 @@ impl Manifest {
         put_varint(&mut out, FORMAT);
         put_prefixed(&mut out, self.tree.as_bytes());
         put_varint(&mut out, self.replay_from);
-        put_varint(&mut out, self.keys.max(0) as u64);
+        put_varint(&mut out, self.counts.keys.max(0) as u64);
+        put_varint(&mut out, self.counts.expires.max(0) as u64);
         out.push(u8::from(self.counted));
         put_varint(&mut out, self.stamp);
         put_varint(&mut out, self.serve_from);
@@ -64,11 +66,14 @@ impl Manifest {
         if reader.bytes(MAGIC.len(), "manifest magic")? != MAGIC
             || reader.varint("manifest format")? != FORMAT
         {
-            return Err(reader.error("manifest of format 1"));
+            return Err(reader.error("manifest of format 2"));
         }
         let tree = String::from_utf8_lossy(reader.prefixed("tree name")?).into_owned();
         let replay_from = reader.varint("replay position")?;
-        let keys = reader.varint("key count")? as i64;
+        let counts = Counts {
+            keys: reader.varint("key count")? as i64,
+            expires: reader.varint("expires count")? as i64,
+        };
         let counted = reader.byte("counted")? != 0;
         let stamp = reader.varint("stamp")?;
         let serve_from = reader.varint("serve position")?;
@@ -78,7 +83,7 @@ impl Manifest {
             tree,
             replay_from,
             history,
-            keys,
+            counts,
             counted,
             stamp,
             serve_from,

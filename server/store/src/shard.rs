@@ -3,11 +3,12 @@
 //! It is memtable and cache in one. An object is in the table when it was touched and not evicted;
 //! a dirty one differs from the tree; a void one that the tree still knows stays as a tombstone.
 
+use crate::counts::{Counts, has_end};
 use crate::hash::{SLICES, hash_key, slice_of};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use std::sync::Arc;
-use tandem_merge::{Context, DecodeError, Dot, Effect, Object, Origins, Stamp};
+use tandem_merge::{Context, DecodeError, Dot, Effect, NEVER, Object, Origins, Stamp};
 
 /// The store's bits in an object's marks.
 pub mod mark {
@@ -19,6 +20,8 @@ pub mod mark {
     pub const IN_TREE: u8 = 4;
     /// That version has content.
     pub const TREE_PRESENT: u8 = 8;
+    /// That version has an end.
+    pub const TREE_EXPIRES: u8 = 32;
     /// Handed to a checkpoint that has not finished.
     pub const FLUSHING: u8 = 16;
 }
@@ -29,12 +32,44 @@ pub struct Shard {
     slices: Vec<HashTable<Object>>,
     /// The origin table as of now; the same in all shards of a database.
     pub origins: Arc<Origins>,
-    /// Keys with content, in memory or tree.
-    pub keys: i64,
+    /// Keys with content, and those of them with an end, in memory or tree.
+    pub counts: Counts,
+    /// By slice: no later than this something there ends or may be forgotten. A hint for the sweeper;
+    /// [`NEVER`] for nothing.
+    pub soonest: Vec<Stamp>,
     /// Heap bytes of the objects in the tables.
     pub bytes: usize,
     /// Heap bytes that became dirty since the last checkpoint began.
     pub dirty_bytes: usize,
+}
+
+/// What the tree is to know of an object.
+pub(crate) fn tree_marks(object: &Object) -> u8 {
+    let counts = Counts::of(object);
+    let present = if counts.keys > 0 {
+        mark::TREE_PRESENT
+    } else {
+        0
+    };
+    let expires = if counts.expires > 0 {
+        mark::TREE_EXPIRES
+    } else {
+        0
+    };
+    present | expires
+}
+
+/// When the sweeper should look at an object that an effect has just changed: at its end, or at once
+/// when only leftovers may be in it.
+#[inline]
+fn due_at(object: &Object, effect: &Effect<'_>) -> Stamp {
+    if has_end(object) {
+        object.deadline()
+    } else if !effect.marks().is_empty() || (!object.has_content() && !object.is_void()) {
+        0
+    } else {
+        NEVER
+    }
 }
 
 /// What the tables themselves take for one object, beside its allocation.
@@ -46,7 +81,8 @@ impl Shard {
         Self {
             slices: (0..SLICES).map(|_| HashTable::new()).collect(),
             origins,
-            keys: 0,
+            counts: Counts::default(),
+            soonest: vec![NEVER; SLICES],
             bytes: 0,
             dirty_bytes: 0,
         }
@@ -75,21 +111,24 @@ impl Shard {
         (dot, stamp): (Dot, Stamp),
         context: Context<'_>,
     ) -> Result<(), DecodeError> {
-        let slice = &mut self.slices[slice_of(hash)];
+        let at = slice_of(hash);
+        let slice = &mut self.slices[at];
         let rehash = |object: &Object| hash_key(object.key());
         let origins = &self.origins;
         match slice.entry(hash, |object| object.key() == key, rehash) {
             Entry::Occupied(mut slot) => {
                 let object = slot.get_mut();
                 let (had, before, marks) =
-                    (object.has_content(), object.heap_bytes(), object.marks());
+                    (Counts::of(object), object.heap_bytes(), object.marks());
                 object.apply(effect, dot, stamp, context, origins)?;
                 let after = object.heap_bytes();
                 if marks & mark::DIRTY == 0 {
                     self.dirty_bytes += after;
                 }
                 object.set_marks(marks | mark::DIRTY | mark::TOUCHED);
-                self.keys += i64::from(object.has_content()) - i64::from(had);
+                self.counts += Counts::of(object);
+                self.counts -= had;
+                self.soonest[at] = self.soonest[at].min(due_at(object, effect));
                 self.bytes = self.bytes + after - before;
                 if object.is_void() && marks & (mark::IN_TREE | mark::FLUSHING) == 0 {
                     self.bytes -= after + SLOT_BYTES;
@@ -101,7 +140,8 @@ impl Shard {
                 if !object.is_void() {
                     let bytes = object.heap_bytes();
                     object.set_marks(mark::DIRTY | mark::TOUCHED);
-                    self.keys += i64::from(object.has_content());
+                    self.counts += Counts::of(&object);
+                    self.soonest[at] = self.soonest[at].min(due_at(&object, effect));
                     self.bytes += bytes + SLOT_BYTES;
                     self.dirty_bytes += bytes;
                     slot.insert(object);
@@ -115,7 +155,8 @@ impl Shard {
     pub fn insert(&mut self, hash: u64, mut object: Object) {
         let bytes = object.heap_bytes();
         object.set_marks(mark::DIRTY | mark::TOUCHED);
-        self.keys += i64::from(object.has_content());
+        self.counts += Counts::of(&object);
+        self.soonest[slice_of(hash)] = 0;
         self.bytes += bytes + SLOT_BYTES;
         self.dirty_bytes += bytes;
         let rehash = |object: &Object| hash_key(object.key());
@@ -124,12 +165,7 @@ impl Shard {
 
     /// Puts in what the tree holds of a key that is not in memory. Counts nothing: it was counted.
     pub fn admit(&mut self, hash: u64, mut object: Object) {
-        let present = if object.has_content() {
-            mark::TREE_PRESENT
-        } else {
-            0
-        };
-        object.set_marks(mark::IN_TREE | mark::TOUCHED | present);
+        object.set_marks(mark::IN_TREE | mark::TOUCHED | tree_marks(&object));
         self.bytes += object.heap_bytes() + SLOT_BYTES;
         let rehash = |object: &Object| hash_key(object.key());
         self.slices[slice_of(hash)].insert_unique(hash, object, rehash);
@@ -171,7 +207,8 @@ impl Shard {
         for slice in &mut self.slices {
             *slice = HashTable::new();
         }
-        self.keys = 0;
+        self.counts = Counts::default();
+        self.soonest.fill(NEVER);
         self.bytes = 0;
         self.dirty_bytes = 0;
     }

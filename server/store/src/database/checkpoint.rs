@@ -11,6 +11,7 @@
 //! Replay from P over newer cells is harmless because effects are absolute (rule 2).
 
 use super::Database;
+use crate::counts::Counts;
 use crate::error::StoreError;
 use crate::manifest::Manifest;
 use crate::tree::Tree;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct Upkeep {
     /// Keys with content in the tree.
-    pub(crate) tree_keys: i64,
+    pub(crate) tree_counts: Counts,
     /// Lsn of the manifest in force.
     pub(crate) replay_from: u64,
     /// Trees that the manifest in force may still name.
@@ -57,7 +58,7 @@ impl Database {
         };
         let retired = std::mem::take(&mut *self.retired.lock());
         if !retired.is_empty() {
-            upkeep.tree_keys = 0;
+            upkeep.tree_counts = Counts::default();
             upkeep.tree_changed = true;
             upkeep.retired.extend(retired);
         }
@@ -65,7 +66,7 @@ impl Database {
             return Ok(true);
         }
         let tree = self.cells.tree();
-        self.cells.ingest_dirty(&tree, &mut upkeep.tree_keys)?;
+        self.cells.ingest_dirty(&tree, &mut upkeep.tree_counts)?;
         self.flush_all()?;
         self.log.sync()?;
         if !Arc::ptr_eq(&tree, &self.cells.tree()) {
@@ -75,7 +76,7 @@ impl Database {
             tree: tree.name(),
             replay_from,
             history,
-            keys: upkeep.tree_keys,
+            counts: upkeep.tree_counts,
             counted: self.cells.counted(),
             stamp,
             serve_from: self.serve_from(),

@@ -3,6 +3,7 @@
 use super::checkpoint::Upkeep;
 use super::{Commit, Database, Options};
 use crate::cells::Cells;
+use crate::counts::Counts;
 use crate::database::apply::{context_of, lock_effects};
 use crate::disk::Disk;
 use crate::error::StoreError;
@@ -155,7 +156,7 @@ impl Database {
                 tree: "tree-1".to_owned(),
                 replay_from: 0,
                 history: History::default(),
-                keys: 0,
+                counts: Counts::default(),
                 counted: false,
                 stamp: 0,
                 serve_from: 0,
@@ -173,7 +174,7 @@ impl Database {
         let tree = Arc::new(Tree::open(engine, &directory.join(&manifest.tree))?);
         let origins = Arc::new(manifest.history.origins.clone());
         let mut replay = Replay {
-            cells: Cells::new(tree, &origins, manifest.keys, manifest.counted),
+            cells: Cells::new(tree, &origins, manifest.counts, manifest.counted),
             seen: manifest.history.seen,
             history: manifest.history,
             fresh: fresh_trees(engine, directory, &next_tree),
@@ -205,7 +206,7 @@ impl Database {
         clock.seen = replay.seen;
         let log = Log::new(Arc::clone(disk), directory.join("log"), recovered);
         let upkeep = Upkeep {
-            tree_keys: manifest.keys,
+            tree_counts: manifest.counts,
             replay_from: manifest.replay_from,
             ..Upkeep::default()
         };

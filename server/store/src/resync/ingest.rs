@@ -6,6 +6,7 @@ use super::image::Image;
 use super::packed::PackedObjects;
 use super::source::Chunk;
 use crate::cells::decode_own;
+use crate::counts::Counts;
 use crate::database::{Database, OriginMap};
 use crate::error::StoreError;
 use crate::hash::{hash_key, shard_of};
@@ -34,7 +35,7 @@ enum Job {
 /// What the scan gave.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Ingested {
-    pub(super) keys: i64,
+    pub(super) counts: Counts,
     pub(super) counted: bool,
 }
 
@@ -207,7 +208,7 @@ impl Merging<'_> {
         self.state.clear();
         object.encode(&mut self.state);
         sink.put(object.key(), Some(&self.state))?;
-        self.done.keys += i64::from(object.has_content());
+        self.done.counts += Counts::of(object);
         self.done.counted |= object.has_contributions();
         Ok(())
     }

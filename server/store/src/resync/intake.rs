@@ -172,7 +172,7 @@ impl Intake {
         let ingested = ingest.end()?;
         let counted =
             ingested.counted || (self.mode == Mode::Merge && self.database.cells.counted());
-        let mut side = Side::new(Arc::clone(&self.tree), *floor, ingested.keys, counted);
+        let mut side = Side::new(Arc::clone(&self.tree), *floor, ingested.counts, counted);
         side.learn(&self.database.commit().history.origins);
         self.stage = Stage::Records(Box::new(side));
         Ok(())

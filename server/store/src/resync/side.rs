@@ -1,6 +1,7 @@
 //! The state that is being built beside the one that serves.
 
 use crate::cells::Cells;
+use crate::counts::Counts;
 use crate::database::{Database, context_of, lock_effects};
 use crate::error::StoreError;
 use crate::tree::Tree;
@@ -16,20 +17,20 @@ pub(super) struct Side {
     pub(super) cells: Cells,
     pub(super) history: History,
     /// Keys with content in the tree.
-    pub(super) tree_keys: i64,
+    pub(super) tree_counts: Counts,
     /// Trees that a flush of the whole database has replaced.
     pub(super) retired: Vec<Arc<Tree>>,
 }
 
 impl Side {
     /// Takes over what the scan gave: `keys` in `tree`, on top of the floor.
-    pub(super) fn new(tree: Arc<Tree>, floor: History, keys: i64, counted: bool) -> Self {
+    pub(super) fn new(tree: Arc<Tree>, floor: History, counts: Counts, counted: bool) -> Self {
         let origins = Arc::new(floor.origins.clone());
-        let cells = Cells::new(tree, &origins, keys, counted);
+        let cells = Cells::new(tree, &origins, counts, counted);
         Self {
             cells,
             history: floor,
-            tree_keys: keys,
+            tree_counts: counts,
             retired: Vec::new(),
         }
     }
@@ -74,7 +75,7 @@ impl Side {
             .apply(&mut guards, effects, dot, header.stamp, context, &mut fresh)?;
         drop(guards);
         if old.is_some() {
-            self.tree_keys = 0;
+            self.tree_counts = Counts::default();
         }
         self.retired.extend(old);
         Ok(true)
@@ -98,7 +99,7 @@ impl Side {
     /// Writes all dirty objects to the tree.
     pub(super) fn write_dirty(&mut self) -> Result<(), StoreError> {
         let tree = self.cells.tree();
-        self.cells.ingest_dirty(&tree, &mut self.tree_keys)?;
+        self.cells.ingest_dirty(&tree, &mut self.tree_counts)?;
         self.cells.flushed();
         Ok(())
     }

@@ -51,7 +51,7 @@ impl Intake {
             tree: tree.name(),
             replay_from: self.own.lsn(),
             history: self.history_here(side)?,
-            keys: side.tree_keys,
+            counts: side.tree_counts,
             counted: side.cells.counted(),
             stamp: database.commit().clock.last,
             serve_from: database.serve_from(),
@@ -81,13 +81,13 @@ impl Intake {
         let history = std::mem::take(&mut side.history);
         commit.history.switch(history, own)?;
         let flushed_after = std::mem::take(&mut side.retired);
-        let tree_keys = side.tree_keys;
+        let tree_counts = side.tree_counts;
         let old = database.cells.swap(&mut guards, &side.cells);
         settle(&database, &mut guards, &mut commit);
         drop(commit);
         drop(guards);
         old.doom();
-        upkeep.tree_keys = tree_keys;
+        upkeep.tree_counts = tree_counts;
         upkeep.replay_from = manifest.replay_from;
         upkeep.tree_changed = false;
         database
@@ -158,7 +158,7 @@ impl Intake {
             tree: side.cells.tree().name(),
             replay_from: commit.head(),
             history,
-            keys: side.tree_keys,
+            counts: side.tree_counts,
             counted: side.cells.counted(),
             stamp: commit.clock.last,
             serve_from: commit.head(),
@@ -177,7 +177,7 @@ impl Intake {
         drop(commit);
         drop(guards);
         old.doom();
-        upkeep.tree_keys = side.tree_keys;
+        upkeep.tree_counts = side.tree_counts;
         upkeep.replay_from = manifest.replay_from;
         upkeep.tree_changed = false;
         database
