@@ -1,7 +1,7 @@
 //! A `tandem local` in a directory of its own, and its instances.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -260,17 +260,23 @@ impl Local {
 
     /// Ends the runtime as Ctrl-C does, and with it the instances.
     pub fn stop(&mut self) -> Result<()> {
-        let Some(mut runtime) = self.runtime.take() else {
+        if self.runtime.is_none() {
             return Ok(());
-        };
-        runtime.signal(Signal::INT)?;
-        let status = wait_for(
+        }
+        let status = self.stop_by(Signal::INT)?;
+        ensure!(status.success(), "ended with {status}: {}", self.output());
+        Ok(())
+    }
+
+    /// Ends the runtime, and with it the instances, by a signal that it can hear; gives its exit status.
+    pub fn stop_by(&mut self, signal: Signal) -> Result<ExitStatus> {
+        let mut runtime = self.runtime.take().context("the runtime does not run")?;
+        runtime.signal(signal)?;
+        wait_for(
             "the end of the runtime",
             END_TIMEOUT,
             || Ok(runtime.ended()),
-        )?;
-        ensure!(status.success(), "ended with {status}: {}", self.output());
-        Ok(())
+        )
     }
 
     /// Processes that are servers below this directory, found by their arguments.
