@@ -6,12 +6,14 @@
 
 mod apply;
 mod checkpoint;
+mod forget;
 mod keyspace;
 mod open;
 mod purge;
 
 pub use apply::{Applied, OriginMap};
 pub(crate) use apply::{context_of, lock_effects};
+pub use forget::{Dropped, Ended, Found};
 pub use open::OpenReport;
 pub use purge::Retention;
 

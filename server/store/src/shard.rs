@@ -8,7 +8,7 @@ use crate::hash::{SLICES, hash_key, slice_of};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use std::sync::Arc;
-use tandem_merge::{Context, DecodeError, Dot, Effect, NEVER, Object, Origins, Stamp};
+use tandem_merge::{Context, DecodeError, Dot, Effect, NEVER, Object, OriginIndex, Origins, Stamp};
 
 /// The store's bits in an object's marks.
 pub mod mark {
@@ -149,6 +149,38 @@ impl Shard {
             }
         }
         Ok(())
+    }
+
+    /// Drops dead contributions of a key in memory, as far as `gone` says so of each one's origin and
+    /// last removal. Returns whether any went.
+    pub fn drop_dead(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        gone: &dyn Fn(OriginIndex, Dot) -> bool,
+    ) -> bool {
+        let slice = &mut self.slices[slice_of(hash)];
+        let Ok(mut slot) = slice.find_entry(hash, |object| object.key() == key) else {
+            return false;
+        };
+        let object = slot.get_mut();
+        let (had, before, marks) = (Counts::of(object), object.heap_bytes(), object.marks());
+        if !object.drop_dead(gone) {
+            return false;
+        }
+        let after = object.heap_bytes();
+        if marks & mark::DIRTY == 0 {
+            self.dirty_bytes += after;
+        }
+        object.set_marks(marks | mark::DIRTY);
+        self.counts += Counts::of(object);
+        self.counts -= had;
+        self.bytes = self.bytes + after - before;
+        if object.is_void() && marks & (mark::IN_TREE | mark::FLUSHING) == 0 {
+            self.bytes -= after + SLOT_BYTES;
+            slot.remove();
+        }
+        true
     }
 
     /// Puts in a whole object whose key is not in memory, as a change that the tree lacks.
