@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tandem_api::double_master::FailoverSummary;
 use tandem_api::{InstanceName, ResourceName, ServiceName};
-use tandem_plan::double_master::SUFFIX_RW;
+use tandem_plan::failover_start::{FailoverStart, Kind};
 use tandem_plan::outcome::GroupPlan;
-use tandem_plan::report::{FailoverReport, FailoverStart, Kind, Phase, phases_that_hold};
+use tandem_plan::report::{FailoverReport, Phase, phases_that_hold};
+use tandem_plan::suffix::SUFFIX_RW;
 
+use crate::clock::unix_ms;
 use crate::error::{Error, chain};
 use crate::instance_client::Promotion;
 use crate::runtime::process::{Durable, write_atomically};
@@ -201,11 +203,4 @@ pub fn last_report(directory: &Path) -> Result<Option<(FailoverReport, PathBuf)>
         source,
     })?;
     Ok(Some((report, path)))
-}
-
-/// Unix time in milliseconds.
-pub fn unix_ms() -> u64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as u64)
 }

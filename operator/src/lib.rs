@@ -8,6 +8,7 @@
 //! Decisions are made in `tandem-plan`; what differs between machines stands behind [`runtime::Runtime`].
 
 pub mod act;
+pub mod clock;
 pub mod crds;
 pub mod error;
 pub mod instance_client;

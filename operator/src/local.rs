@@ -11,8 +11,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::clock::unix_ms;
 use crate::error::{Error, chain};
-use crate::journal::{Journal, unix_ms};
+use crate::journal::Journal;
 use crate::manifest;
 use crate::reconcile::{Controller, Publish};
 use crate::runtime::Runtime as _;

@@ -10,8 +10,9 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::act::Actor;
+use crate::clock::unix_ms;
 use crate::error::{Error, chain};
-use crate::journal::{Journal, unix_ms};
+use crate::journal::Journal;
 use crate::observe::{Prober, Tracker, observe};
 use crate::runtime::Runtime;
 use crate::view::Announcer;

@@ -16,8 +16,9 @@ use tandem_plan::report::FailoverReport;
 use tandem_plan::{Address, Answer, InstanceObservation, Observed, Process};
 use tokio::task::JoinSet;
 
+use crate::clock::unix_ms;
 use crate::error::Error;
-use crate::journal::{last_report, unix_ms};
+use crate::journal::last_report;
 use crate::local::DIRECTORY;
 use crate::observe::ask_once;
 use crate::runtime::process::{

@@ -10,7 +10,7 @@ use tandem_api::double_master::DoubleMasterStatus;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::journal::unix_ms;
+use crate::clock::unix_ms;
 
 pub use table::render;
 

@@ -8,5 +8,4 @@ mod steps;
 mod validate;
 
 pub use plan::{DoubleMasterPlan, plan};
-pub use services::{SUFFIX_RO, SUFFIX_RW};
 pub use validate::{InvalidSpec, OPERATOR_KEYS, Slot, Validated, validate};

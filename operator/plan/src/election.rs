@@ -59,18 +59,42 @@ pub fn held(status: &InstanceStatus, server_id: u32) -> (u64, u64) {
     (own, total)
 }
 
-/// Elects among `instances`; `holder` wins ties of data.
-pub fn elect(
-    instances: &[InstanceName],
-    server_id: u32,
-    holder: Option<&InstanceName>,
-    observed: &Observed,
-    timing: &Timing,
-) -> Election {
-    let known_own = most_known(server_id, observed);
-    let mut ranked: Vec<(Option<u32>, Candidate)> = instances
+/// Who may be elected.
+#[derive(Debug, Clone, Copy)]
+pub struct Electorate<'a> {
+    /// The candidates.
+    pub candidates: &'a [InstanceName],
+    /// All instances of the group.
+    pub group: &'a [InstanceName],
+    /// The group's server id.
+    pub server_id: u32,
+    /// The present holder of the claim, who wins ties of data.
+    pub holder: Option<&'a InstanceName>,
+}
+
+/// Elects a primary.
+pub fn elect(electorate: Electorate<'_>, observed: &Observed, timing: &Timing) -> Election {
+    let Electorate {
+        candidates,
+        group,
+        server_id,
+        holder,
+    } = electorate;
+    let is_new = |name: &InstanceName| {
+        observed
+            .heard(name, timing)
+            .is_some_and(|status| held(status, server_id).0 == 0)
+    };
+    // When all disks of the group are new, what it wrote is at the peer, who gives it back to whoever
+    // is promoted. As long as one of them may hold it, the empty ones wait.
+    let must_hold = if group.iter().all(is_new) {
+        0
+    } else {
+        most_known(server_id, observed)
+    };
+    let mut ranked: Vec<(Option<u32>, Candidate)> = candidates
         .iter()
-        .map(|name| consider(name, server_id, known_own, observed, timing))
+        .map(|name| consider(name, server_id, must_hold, observed, timing))
         .collect();
     ranked.sort_by_key(|(priority, candidate)| {
         (
@@ -109,7 +133,7 @@ fn most_known(server_id: u32, observed: &Observed) -> u64 {
 fn consider(
     name: &InstanceName,
     server_id: u32,
-    known_own: u64,
+    must_hold: u64,
     observed: &Observed,
     timing: &Timing,
 ) -> (Option<u32>, Candidate) {
@@ -159,8 +183,8 @@ fn consider(
             "priority 0 is never promoted".into(),
         );
     }
-    if own_records == 0 && known_own > 0 {
-        let why = format!("empty, while {known_own} records of its group are known");
+    if own_records == 0 && must_hold > 0 {
+        let why = format!("empty, while {must_hold} records of its group are known");
         return refuse(own_records, total_records, why);
     }
     let candidate = Candidate {

@@ -15,12 +15,15 @@ pub mod detection;
 pub mod double_master;
 pub mod election;
 pub mod events;
+pub mod failover_start;
 pub mod group;
 pub mod lifecycle;
 pub mod observed;
 pub mod outcome;
 pub mod report;
+pub mod state;
 pub mod step;
+pub mod suffix;
 pub mod timing;
 
 pub use claim::Claim;

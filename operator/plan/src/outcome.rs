@@ -8,8 +8,8 @@ use tandem_api::{GroupName, InstanceName, ServiceName};
 
 use crate::claim::Claim;
 use crate::events::Event;
-use crate::group::State;
-use crate::report::FailoverStart;
+use crate::failover_start::FailoverStart;
+use crate::state::State;
 use crate::step::Step;
 
 /// Everything to do now. A plan leaves nothing to choose; when there is nothing to do it has no

@@ -8,63 +8,13 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use tandem_api::condition::rfc3339;
 use tandem_api::double_master::FailoverSummary;
-use tandem_api::{GroupName, InstanceName, ResourceName, ServiceName};
+use tandem_api::{InstanceName, ResourceName, ServiceName};
 
-use crate::detection::{Cause, Witness};
-use crate::election::Candidate;
-use crate::group::State;
+use crate::detection::Cause;
+use crate::failover_start::{FailoverStart, Kind};
 use crate::outcome::GroupPlan;
-
-/// Why a claim is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// The group's first primary.
-    First,
-    /// The primary was lost and another instance takes over.
-    Failover,
-    /// The same instance takes its role again, under a new epoch.
-    Resume,
-}
-
-/// What may be missing on the new primary until the old one's disk is back. An upper bound is known
-/// only up to the last answer of the old primary.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Loss {
-    /// Records that the old primary was seen to hold and the new one was not.
-    pub known_missing_records: u64,
-    /// Milliseconds before the end of which nothing is known: between its last answer and its loss.
-    pub unseen_ms: u64,
-}
-
-/// What a plan knows when it decides on a claim.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FailoverStart {
-    /// The group.
-    pub group: GroupName,
-    /// Why.
-    pub kind: Kind,
-    /// What ended the old primary.
-    pub cause: Option<Cause>,
-    /// Who said so.
-    pub witnesses: Vec<Witness>,
-    /// Everyone considered, with why not.
-    pub candidates: Vec<Candidate>,
-    /// The old primary.
-    pub old: Option<InstanceName>,
-    /// Its epoch.
-    pub old_epoch: u64,
-    /// The new primary.
-    pub new: InstanceName,
-    /// The claimed epoch.
-    pub epoch: u64,
-    /// Milliseconds since the last sign of life of the old primary.
-    pub lost_ms_ago: u64,
-    /// What may be missing.
-    pub loss: Loss,
-}
+use crate::state::State;
+use crate::suffix::SUFFIX_RW;
 
 /// A phase, in the order in which they are aimed at. Only claim and promote stop the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -174,7 +124,7 @@ impl FailoverReport {
     ///
     /// Returns whether anything is news.
     pub fn advance(&mut self, holds: &[Phase], now_ms: u64) -> bool {
-        let mut is_news = false;
+        let mut is_news = self.take_back_rw(holds);
         for phase in holds {
             is_news |= self.mark(*phase, now_ms);
         }
@@ -191,6 +141,16 @@ impl FailoverReport {
             is_news = true;
         }
         is_news
+    }
+
+    /// `-rw` may have moved to a writer that was lost at the same moment: then clients still wait.
+    fn take_back_rw(&mut self, holds: &[Phase]) -> bool {
+        let is_lost_again = self.rw_outage_ms.is_some() && !holds.contains(&Phase::RwSwitched);
+        if is_lost_again {
+            self.phases.retain(|time| time.phase != Phase::RwSwitched);
+            self.rw_outage_ms = None;
+        }
+        is_lost_again
     }
 
     /// Whether clients are served again: the slot has its primary, and `-rw` a writer.
@@ -304,7 +264,7 @@ pub fn phases_that_hold(
             .iter()
             .any(|group| group.state.serving() == Some(name))
     };
-    if first(crate::double_master::SUFFIX_RW).is_some_and(serves) {
+    if first(SUFFIX_RW).is_some_and(serves) {
         phases.push(Phase::RwSwitched);
     }
     let is_open = matches!(

@@ -12,7 +12,8 @@ use crate::events::{Event, Reason};
 use crate::group::Clock;
 use crate::observed::Observed;
 use crate::outcome::{DesiredInstance, GroupPlan, Plan, Waiting};
-use crate::report::{FailoverReport, Kind};
+use crate::failover_start::Kind;
+use crate::report::FailoverReport;
 use crate::step::Step;
 
 /// The plan of a `DoubleMaster`.

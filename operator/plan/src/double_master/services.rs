@@ -12,11 +12,7 @@ use super::state::SlotState;
 use super::validate::Validated;
 use crate::events::{Event, Reason};
 use crate::observed::Observed;
-
-/// Suffix of the service that points at one writer.
-pub const SUFFIX_RW: &str = "rw";
-/// Suffix of the service that points at the replicas.
-pub const SUFFIX_RO: &str = "ro";
+use crate::suffix::{SUFFIX_RO, SUFFIX_RW};
 
 /// Targets of all services.
 pub(super) fn plan_services(

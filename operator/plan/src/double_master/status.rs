@@ -7,11 +7,11 @@ use tandem_api::double_master::{DoubleMasterStatus, LinkSummary, MemberStatus, S
 use tandem_api::{InstanceName, ServiceName};
 use tandem_proto::status::{InstanceStatus, LinkKind, LinkState, LinkStatus, Role};
 
-use super::services::SUFFIX_RW;
 use super::state::SlotState;
 use super::steps::SlotSteps;
 use super::validate::Validated;
-use crate::group::State;
+use crate::state::State;
+use crate::suffix::SUFFIX_RW;
 use crate::observed::{InstanceObservation, Observed, Process};
 use crate::outcome::Waiting;
 use crate::timing::Timing;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tandem_api::{DoubleMaster, InstanceName};
 use tandem_plan::double_master::{DoubleMasterPlan, plan, validate};
-use tandem_plan::group::State;
+use tandem_plan::state::State;
 use tandem_plan::{Observed, Step};
 use tandem_proto::status::{LinkKind, LinkState};
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use expect_test::expect;
-use tandem_plan::group::State;
+use tandem_plan::state::State;
 
 use crate::WHOLE;
 use crate::fixture::{plan_of, text_of};

@@ -1,0 +1,155 @@
+//! Which state a group is in, from its claim and the verdict on who holds it.
+
+use tandem_api::InstanceName;
+use tandem_proto::status::InstanceStatus;
+
+use super::decision::{Clock, Decision, Group, Vacancy};
+use super::fill::{fill, fill_when_assembled, highest_seen, promotion};
+use super::serve::serving;
+use crate::claim::Claim;
+use crate::detection::{Judgement, Verdict, Witness, judge};
+use crate::observed::{Observed, is_writer};
+use crate::outcome::ClaimStep;
+use crate::state::State;
+
+/// Decides what a group needs.
+pub fn decide(group: Group<'_>, observed: &Observed, clock: Clock<'_>) -> Decision {
+    let claim = observed.claims.get(group.name);
+    if let Some(decision) = adopt_newer_writer(group, claim, observed, clock) {
+        return decision;
+    }
+    let Some(claim) = claim else {
+        let reason = Vacancy {
+            cause: None,
+            witnesses: Vec::new(),
+            old: None,
+        };
+        return fill_when_assembled(group, None, reason, observed, clock);
+    };
+    let holder = &claim.instance;
+    let observers: Vec<&InstanceName> = group
+        .instances
+        .iter()
+        .chain(group.outside)
+        .filter(|name| *name != holder)
+        .collect();
+    let Judgement { verdict, witnesses } = judge(holder, &observers, observed, clock.timing);
+    match verdict {
+        Verdict::Alive => match observed.heard(holder, clock.timing) {
+            Some(status) => with_living_holder(group, claim, status, observed, clock),
+            None => suspect(claim, "its answer is not fresh".into(), &[]),
+        },
+        Verdict::Booting => Decision::waiting(
+            State::Assembling {
+                waiting_for: vec![holder.clone()],
+            },
+            format!("{holder}"),
+            "its process was just started",
+        ),
+        Verdict::Suspect { missing } => suspect(claim, missing, &witnesses),
+        Verdict::Dead(cause) => {
+            let quiet_until_ms = claim.at_ms.saturating_add(clock.timing.quiet_ms);
+            if claim.by_silence && cause.is_silence() && clock.now_ms < quiet_until_ms {
+                let left_ms = quiet_until_ms - clock.now_ms;
+                let why = format!("{holder}: {cause}, soon after a failover by silence");
+                let what = format!("the quiet time to pass, {left_ms} ms");
+                return Decision::waiting(State::Lost { why: why.clone() }, what, why);
+            }
+            let vacancy = Vacancy {
+                cause: Some(cause),
+                witnesses,
+                old: Some(holder.clone()),
+            };
+            fill(group, Some(claim), vacancy, observed, clock)
+        }
+    }
+}
+
+fn suspect(claim: &Claim, missing: String, witnesses: &[Witness]) -> Decision {
+    let words: Vec<String> = witnesses.iter().map(Witness::to_string).collect();
+    let why = if words.is_empty() {
+        missing.clone()
+    } else {
+        words.join("; ")
+    };
+    Decision::waiting(
+        State::Suspect {
+            primary: claim.instance.clone(),
+            epoch: claim.epoch,
+            missing,
+        },
+        format!("a verdict on {}", claim.instance),
+        why,
+    )
+}
+
+/// A writer above the claim was promoted by hand, or the claims are lost: it is believed.
+fn adopt_newer_writer(
+    group: Group<'_>,
+    claim: Option<&Claim>,
+    observed: &Observed,
+    clock: Clock<'_>,
+) -> Option<Decision> {
+    let known = claim.map_or(0, |claim| claim.epoch);
+    let (name, epoch) = group
+        .instances
+        .iter()
+        .filter_map(|name| Some((name, observed.heard(name, clock.timing)?)))
+        .filter(|(_, status)| is_writer(status.role) && status.epoch > known)
+        .map(|(name, status)| (name, status.epoch))
+        .max_by_key(|(_, epoch)| *epoch)?;
+    let mut decision = Decision::in_state(State::Serving {
+        primary: name.clone(),
+        epoch,
+    });
+    decision.claim = Some(ClaimStep {
+        group: group.name.clone(),
+        expected: claim.cloned(),
+        claim: Claim {
+            epoch,
+            instance: name.clone(),
+            at_ms: clock.now_ms,
+            by_silence: false,
+        },
+    });
+    Some(decision)
+}
+
+fn with_living_holder(
+    group: Group<'_>,
+    claim: &Claim,
+    status: &InstanceStatus,
+    observed: &Observed,
+    clock: Clock<'_>,
+) -> Decision {
+    let holder = &claim.instance;
+    if is_writer(status.role) && status.epoch == claim.epoch {
+        return serving(group, claim, observed, clock);
+    }
+    let opening = State::Opening {
+        primary: holder.clone(),
+        epoch: claim.epoch,
+    };
+    let is_promoted_now = observed
+        .instances
+        .get(holder)
+        .and_then(|seen| seen.busy.as_deref())
+        .is_some_and(|busy| busy.starts_with("promote"));
+    if is_promoted_now {
+        return Decision::waiting(opening, format!("{holder} to open"), "it is being promoted");
+    }
+    // An epoch that somebody saw in use, and that its holder knows nothing of: its data are gone. That
+    // life is over, and what it wrote is not written again under the same epoch.
+    let was_used = highest_seen(group, None, observed) >= claim.epoch;
+    if status.epoch < claim.epoch && status.eligible && !was_used {
+        let mut decision = Decision::in_state(opening);
+        decision.disruptive = Some(promotion(group, claim, observed, clock));
+        return decision;
+    }
+    let vacancy = Vacancy {
+        cause: None,
+        witnesses: Vec::new(),
+        old: Some(holder.clone()),
+    };
+    fill_when_assembled(group, Some(claim), vacancy, observed, clock)
+}

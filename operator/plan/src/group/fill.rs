@@ -1,0 +1,228 @@
+//! A group without a primary gets one: who, under which epoch, and what the report says of it.
+
+use tandem_api::InstanceName;
+
+use super::decision::{Clock, Decision, Group, Vacancy};
+use crate::claim::Claim;
+use crate::detection::{Cause, is_booting};
+use crate::election::{Candidate, Electorate, elect, held};
+use crate::failover_start::{FailoverStart, Kind, Loss};
+use crate::observed::{Observed, Process};
+use crate::outcome::ClaimStep;
+use crate::state::State;
+use crate::step::Step;
+
+/// Fills a vacancy that nobody is in a hurry about: instances that were just started and may hold
+/// more are heard first, within a bound.
+pub(super) fn fill_when_assembled(
+    group: Group<'_>,
+    claim: Option<&Claim>,
+    vacancy: Vacancy,
+    observed: &Observed,
+    clock: Clock<'_>,
+) -> Decision {
+    let waiting_for: Vec<InstanceName> = group
+        .instances
+        .iter()
+        .filter(|name| is_booting(name, observed, clock.timing))
+        .cloned()
+        .collect();
+    if waiting_for.is_empty() {
+        return fill(group, claim, vacancy, observed, clock);
+    }
+    let names: Vec<&str> = waiting_for.iter().map(InstanceName::as_str).collect();
+    let what = names.join(", ");
+    Decision::waiting(
+        State::Assembling { waiting_for },
+        what,
+        "it may hold more than the others and has not answered since its start",
+    )
+}
+
+/// Claims the role for the best candidate and promotes it, or says that there is none.
+pub(super) fn fill(
+    group: Group<'_>,
+    claim: Option<&Claim>,
+    vacancy: Vacancy,
+    observed: &Observed,
+    clock: Clock<'_>,
+) -> Decision {
+    let holder = claim.map(|claim| &claim.instance);
+    let eligible: Vec<InstanceName> = group
+        .instances
+        .iter()
+        .filter(|name| vacancy.cause.is_none() || holder != Some(*name))
+        .cloned()
+        .collect();
+    let electorate = Electorate {
+        candidates: &eligible,
+        group: group.instances,
+        server_id: group.server_id,
+        holder,
+    };
+    let mut election = elect(electorate, observed, clock.timing);
+    let Some(chosen) = election.chosen else {
+        return nobody(&vacancy, &election.candidates);
+    };
+    if let (Some(cause), Some(old)) = (&vacancy.cause, &vacancy.old) {
+        election.candidates.push(Candidate {
+            instance: old.clone(),
+            own_records: held_by(old, group.server_id, observed).0,
+            total_records: held_by(old, group.server_id, observed).1,
+            refused: cause.to_string(),
+        });
+    }
+    let new = Claim {
+        epoch: highest_seen(group, claim, observed) + 1,
+        instance: chosen,
+        at_ms: clock.now_ms,
+        by_silence: vacancy.cause.as_ref().is_some_and(Cause::is_silence),
+    };
+    let mut decision = Decision::in_state(State::Opening {
+        primary: new.instance.clone(),
+        epoch: new.epoch,
+    });
+    decision.disruptive = Some(promotion(group, &new, observed, clock));
+    decision.failover = Some(start_report(
+        group,
+        claim,
+        &new,
+        vacancy,
+        election.candidates,
+        observed,
+    ));
+    decision.claim = Some(ClaimStep {
+        group: group.name.clone(),
+        expected: claim.cloned(),
+        claim: new,
+    });
+    decision
+}
+
+fn nobody(vacancy: &Vacancy, candidates: &[Candidate]) -> Decision {
+    let lost = vacancy.cause.as_ref().map_or_else(
+        || "no primary".to_string(),
+        |cause| {
+            let old = vacancy
+                .old
+                .as_ref()
+                .map_or("the primary", InstanceName::as_str);
+            format!("{old} is lost ({cause})")
+        },
+    );
+    let others: Vec<String> = candidates
+        .iter()
+        .map(|candidate| format!("{}: {}", candidate.instance, candidate.refused))
+        .collect();
+    let why = if others.is_empty() {
+        format!("{lost} and has no replica")
+    } else {
+        format!("{lost} and nobody can take over: {}", others.join("; "))
+    };
+    Decision::waiting(
+        State::Lost { why: why.clone() },
+        "an instance to promote",
+        why,
+    )
+}
+
+fn start_report(
+    group: Group<'_>,
+    claim: Option<&Claim>,
+    new: &Claim,
+    vacancy: Vacancy,
+    candidates: Vec<Candidate>,
+    observed: &Observed,
+) -> FailoverStart {
+    let kind = match claim {
+        None => Kind::First,
+        Some(claim) if claim.instance == new.instance => Kind::Resume,
+        Some(_) => Kind::Failover,
+    };
+    let old_seen = vacancy
+        .old
+        .as_ref()
+        .and_then(|old| observed.instances.get(old));
+    let missing = |old: &InstanceName| {
+        let had = held_by(old, group.server_id, observed).0;
+        had.saturating_sub(held_by(&new.instance, group.server_id, observed).0)
+    };
+    let ended_ms_ago = old_seen.and_then(|seen| match &seen.process {
+        Process::Exited { age_ms, .. } => Some(*age_ms),
+        Process::Absent | Process::Running { .. } | Process::Unknown => None,
+    });
+    let silent_ms = old_seen
+        .filter(|_| vacancy.cause.is_some())
+        .map_or(0, |seen| seen.silent_ms);
+    let lost_ms_ago = ended_ms_ago.unwrap_or(silent_ms);
+    let answer_age_ms = old_seen
+        .and_then(|seen| seen.answer.as_ref())
+        .map_or(0, |answer| answer.age_ms);
+    FailoverStart {
+        group: group.name.clone(),
+        kind,
+        cause: vacancy.cause,
+        witnesses: vacancy.witnesses,
+        candidates,
+        loss: Loss {
+            known_missing_records: vacancy.old.as_ref().map_or(0, missing),
+            unseen_ms: answer_age_ms.saturating_sub(ended_ms_ago.unwrap_or(0)),
+        },
+        old: vacancy.old,
+        old_epoch: claim.map_or(0, |claim| claim.epoch),
+        new: new.instance.clone(),
+        epoch: new.epoch,
+        lost_ms_ago,
+    }
+}
+
+/// Records of the group's own origins, and of all, that an instance was last seen to hold.
+fn held_by(name: &InstanceName, server_id: u32, observed: &Observed) -> (u64, u64) {
+    let status = observed
+        .instances
+        .get(name)
+        .and_then(|seen| seen.last_status());
+    status.map_or((0, 0), |status| held(status, server_id))
+}
+
+/// The highest epoch of the group that anybody was ever seen to know.
+pub(super) fn highest_seen(group: Group<'_>, claim: Option<&Claim>, observed: &Observed) -> u64 {
+    let of_instances = group
+        .instances
+        .iter()
+        .filter_map(|name| observed.instances.get(name)?.last_status())
+        .map(|status| status.epoch);
+    let of_origins = observed
+        .instances
+        .values()
+        .filter_map(|seen| seen.last_status())
+        .flat_map(|status| &status.databases)
+        .flat_map(|database| &database.version_vector)
+        .filter(|row| row.server_id == group.server_id)
+        .map(|row| row.epoch);
+    of_instances
+        .chain(of_origins)
+        .chain(claim.map(|claim| claim.epoch))
+        .max()
+        .unwrap_or(0)
+}
+
+pub(super) fn promotion(group: Group<'_>, claim: &Claim, observed: &Observed, clock: Clock<'_>) -> Step {
+    let has_data = |name: &&InstanceName| {
+        observed
+            .heard(name, clock.timing)
+            .is_some_and(|status| held(status, 0).1 > 0)
+    };
+    let collect_from = group
+        .instances
+        .iter()
+        .filter(|name| **name != claim.instance)
+        .filter(has_data)
+        .cloned()
+        .collect();
+    Step::Promote {
+        instance: claim.instance.clone(),
+        epoch: claim.epoch,
+        collect_from,
+    }
+}
