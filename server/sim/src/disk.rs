@@ -45,6 +45,10 @@ struct State {
     failing_syncs: u32,
     /// Whether failing syncs say that the disk is full.
     full_at_sync: bool,
+    /// Whether syncs say that they have, and have not.
+    lies: bool,
+    /// Whether anything was refused since somebody asked.
+    failed: bool,
     syncs: u64,
 }
 
@@ -119,6 +123,26 @@ impl SimDisk {
     pub fn fill_at_sync(&self, count: u32) {
         let mut state = self.state();
         (state.failing_syncs, state.full_at_sync) = (count, true);
+    }
+
+    /// Lets syncs do nothing and say that they did.
+    pub fn lie(&self, lies: bool) {
+        self.state().lies = lies;
+    }
+
+    /// Whether a write or sync was refused since this was last asked.
+    pub fn has_failed(&self) -> bool {
+        std::mem::take(&mut self.state().failed)
+    }
+
+    /// The files right inside a directory.
+    pub fn files_in(&self, directory: &Path) -> Vec<PathBuf> {
+        let state = self.state();
+        let inside = state.files.keys();
+        inside
+            .filter(|path| path.parent() == Some(directory))
+            .cloned()
+            .collect()
     }
 
     /// Syncs that succeeded so far.
@@ -213,7 +237,7 @@ fn lose(
 
 impl DiskFile for SimFile {
     fn append(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let state = self.disk.state();
+        let mut state = self.disk.state();
         let offset = offset as usize;
         let length = lock(&self.body).cached.len();
         assert!(
@@ -227,6 +251,7 @@ impl DiskFile for SimFile {
         write(&mut body.cached, offset, &bytes[..kept]);
         body.unsynced.push((offset, bytes[..kept].to_vec()));
         if kept < bytes.len() {
+            state.failed = true;
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(())
@@ -235,9 +260,13 @@ impl DiskFile for SimFile {
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.state();
         let mut body = lock(&self.body);
+        if state.lies {
+            return Ok(());
+        }
         let unsynced = std::mem::take(&mut body.unsynced);
         if state.failing_syncs > 0 {
             state.failing_syncs -= 1;
+            state.failed = true;
             return Err(if state.full_at_sync {
                 io::ErrorKind::StorageFull.into()
             } else {
@@ -276,6 +305,7 @@ impl Disk for SimDisk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state();
         if state.room() == 0 {
+            state.failed = true;
             return Err(io::ErrorKind::StorageFull.into());
         }
         state.removed.clear();
@@ -324,6 +354,7 @@ impl Disk for SimDisk {
         {
             let mut state = self.state();
             if state.room() < bytes.len() {
+                state.failed = true;
                 return Err(io::ErrorKind::StorageFull.into());
             }
             state.removed.clear();

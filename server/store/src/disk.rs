@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// An append-only file that can be read at any offset while it grows.
 pub trait DiskFile: Send + Sync {
-    /// Writes all bytes at `offset`, which is the current end.
+    /// Writes all bytes at `offset`: the current end, or below it what stands there already.
     fn append(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Makes everything appended so far survive power loss.
     fn sync(&self) -> io::Result<()>;

@@ -180,6 +180,7 @@ impl Pass<'_> {
         let mut cursor = Cursor::new(&bytes);
         // Behind damage only the origins known by then can be told.
         let mut damaged = false;
+        let mut marked = 0;
         loop {
             match cursor.next() {
                 Ok(None) => break,
@@ -203,6 +204,10 @@ impl Pass<'_> {
                         }
                         Class::Record => each(entry, &origins)?,
                         Class::Head if !self.corruptions.is_empty() => each(entry, &origins)?,
+                        Class::Mark => {
+                            let mark = payload.first_chunk();
+                            marked = mark.map_or(marked, |mark| u64::from_le_bytes(*mark));
+                        }
                         _ => {}
                     }
                 }
@@ -225,6 +230,13 @@ impl Pass<'_> {
                     self.report(number, place, damage, cursor.offset - place);
                 }
             }
+        }
+        // NOTE: a failed fsync may have left pages that can be read, count as clean and are on no
+        // disk. What no mark calls durable is written once more, so that the next fsync saves it.
+        let safe = marked.saturating_sub(head.base).min(cursor.offset);
+        let rest = bytes.get(safe as usize..cursor.offset as usize);
+        if let Some(rest) = rest.filter(|rest| number == self.newest && !rest.is_empty()) {
+            file.append(safe, rest)?;
         }
         Ok(Scanned {
             file,
