@@ -50,9 +50,10 @@ impl Instance {
 
     /// Sends one command on a connection of its own.
     pub fn ask<T: FromRedisValue>(self, words: &[&str]) -> Result<T> {
-        command(words)
-            .query(&mut self.connect()?)
-            .with_context(|| format!("failed to run {words:?} on port {}", self.port))
+        command(words).query(&mut self.connect()?).with_context(|| {
+            let line: String = words.join(" ").chars().take(60).collect();
+            format!("failed to run `{line}` on port {}", self.port)
+        })
     }
 
     /// Sends one command and gives the error that it must be answered with.

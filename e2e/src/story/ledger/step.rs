@@ -140,6 +140,11 @@ impl Step {
     /// Notes an acknowledgement.
     pub(super) fn done(self, ledger: &mut Ledger) {
         ledger.acknowledged += 1;
+        if let (Place::Key(key), true) = (&self.place, self.has_ttl)
+            && !ledger.with_ttl.contains(key)
+        {
+            ledger.with_ttl.push(key.clone());
+        }
         self.note(ledger, |expected, after| {
             *expected = Expected {
                 value: after,
@@ -157,7 +162,7 @@ impl Step {
             return;
         }
         if let (Place::Key(key), true) = (&self.place, self.has_ttl) {
-            // Without the write it has the TTL of an earlier one, or is not there.
+            // Without the write it may not be there.
             ledger.with_ttl.retain(|other| other != key);
         }
         if self.life.is_none() {
@@ -174,9 +179,6 @@ impl Step {
                 if let Some(life) = self.life {
                     ledger.short_lived.push((key, Instant::now() + life));
                     return;
-                }
-                if self.has_ttl && !ledger.with_ttl.contains(&key) {
-                    ledger.with_ttl.push(key.clone());
                 }
                 set(ledger.strings.entry(key).or_default(), self.after);
             }
