@@ -2,12 +2,9 @@
 
 use crate::config::BootRole;
 use crate::instance::RoleError;
-use crate::memory;
 use crate::meta::{Peer, StoredRole, Target};
 use crate::server::Server;
 use std::sync::Arc;
-use tandem_store::Database;
-use tandem_store::database::Retention;
 
 /// Takes the role that configuration and identity give. A restart is never a claim: an instance
 /// started by an operator waits to be told.
@@ -33,13 +30,7 @@ pub fn take_role(server: &Arc<Server>) -> anyhow::Result<()> {
         }
         if let Some(peer) = &peer {
             meta.members = vec![meta.server_id, peer.server_id];
-            meta.peer = Some(Peer {
-                target: Target {
-                    host: peer.address.host.clone(),
-                    port: peer.address.port,
-                },
-                server_id: peer.server_id,
-            });
+            meta.peer = Some(Peer::from(peer.clone()));
         }
         if let Some(primary) = &follow {
             meta.follow = Some(Target {
@@ -68,28 +59,4 @@ pub fn take_role(server: &Arc<Server>) -> anyhow::Result<()> {
         }
         Err(error) => Err(error.into()),
     }
-}
-
-/// Runs the upkeep thread.
-pub fn upkeep(server: &Arc<Server>) {
-    let budget = || {
-        let configured = server.instance.config.read().maxmemory;
-        memory::object_bytes(memory::total_bytes(configured))
-    };
-    let retention = || {
-        let config = server.instance.config.read();
-        Retention {
-            segments_min: config.expire_logs_nums as usize,
-            bytes_max: config.binlog_size_max,
-        }
-    };
-    let horizon = |database: &Database| {
-        let needed = server
-            .links()
-            .and_then(|links| links.horizon(database.number));
-        needed.unwrap_or_else(|| database.log.durable())
-    };
-    server
-        .upkeep
-        .run(&server.instance, &server.stats, budget, horizon, retention);
 }

@@ -61,6 +61,11 @@ impl Clients {
         }
     }
 
+    /// Whether a client is still connected.
+    pub fn is_here(&self, id: u64) -> bool {
+        self.table.lock().contains_key(&id)
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.table.lock().len()

@@ -135,6 +135,8 @@ pub struct Config {
     /// How long what waits for an absent member is kept.
     pub member_absence_bound: Duration,
 
+    /// Rounds of upkeep a second.
+    pub hz: u32,
     /// Microseconds from which on a command is slow; 0: all are, negative: none is.
     pub slowlog_log_slower_than: i64,
     /// Slow commands that are kept.
@@ -204,6 +206,7 @@ impl Default for Config {
             sync_window_bytes: 64 * MIB,
             max_clock_skew: Duration::from_secs(10),
             member_absence_bound: Duration::from_hours(24),
+            hz: 10,
             slowlog_log_slower_than: 10_000,
             slowlog_max_len: 128,
             loglevel: LogLevel::Notice,

@@ -12,14 +12,18 @@ mod admin;
 mod connection;
 pub use connection::REDIS_VERSION;
 mod data;
+mod flow;
 mod keyspace;
 mod replication;
+mod saving;
 mod transaction;
+mod waiting;
 
 pub use data::settle;
+pub use flow::{Flow, Job};
 
 use crate::io::Turn;
-use crate::server::{Job, Server};
+use crate::server::Server;
 use crate::session::{Replies, Session};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -29,26 +33,6 @@ use tandem_proto::reply::Reply;
 use tandem_proto::resp::ArgsView;
 use tandem_store::StoreError;
 use tandem_store::log::LogError;
-
-/// What the connection does next.
-pub enum Flow {
-    /// Goes on.
-    Next,
-    /// Sends what there is and closes.
-    Close,
-    /// Waits for a job's reply.
-    Elsewhere(Job),
-}
-
-impl std::fmt::Debug for Flow {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Next => "Next",
-            Self::Close => "Close",
-            Self::Elsewhere(_) => "Elsewhere",
-        })
-    }
-}
 
 /// A command's arguments; the first is its name.
 type Words<'a> = SmallVec<[&'a [u8]; 8]>;
@@ -67,7 +51,7 @@ pub fn run(
     let args: Words<'_> = args.iter().collect();
     turn.commands += 1;
     let flow = route(server, session, &args, &mut reply, turn);
-    if silent != Replies::On && !matches!(flow, Flow::Elsewhere(_)) {
+    if silent != Replies::On && !matches!(flow, Flow::Elsewhere(_) | Flow::Later) {
         output.truncate(before);
         if silent == Replies::SkipNext && session.replies == Replies::SkipNext {
             session.replies = Replies::On;
@@ -105,11 +89,23 @@ fn route(
         reply.error("NOAUTH Authentication required.");
         return Flow::Next;
     }
-    if spec.is_write()
-        && let Err(refusal) = server.accepts_writes()
-    {
+    if spec.is_write() || spec.id == CommandId::Exec {
+        if server.failover.is_pausing() && session.is_about_to_write(spec) {
+            return Flow::Later;
+        }
+        if spec.is_write()
+            && let Err(refusal) = server.accepts_writes()
+        {
+            break_transaction(session);
+            reply.error(&refusal);
+            return Flow::Next;
+        }
+    }
+    if server.is_stale() && !spec.flags.contains(Flags::STALE) {
         break_transaction(session);
-        reply.error(&refusal);
+        reply.error(
+            "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+        );
         return Flow::Next;
     }
     if session.transaction.is_some() && !transaction::is_immediate(spec.id) {
@@ -172,13 +168,13 @@ fn elsewhere(
         | Id::Client
         | Id::Quit
         | Id::Reset => Ok(connection::run(server, session, spec.id, args, reply)),
-        Id::SlaveOf
-        | Id::ReplicaOf
-        | Id::Tandem
-        | Id::Wait
-        | Id::WaitAof
-        | Id::Role
-        | Id::Failover => replication::run(server, session, spec.id, args, reply, turn),
+        Id::Wait | Id::WaitAof => Ok(waiting::run(server, session, spec.id, args, reply)),
+        Id::Save | Id::BgSave | Id::BgRewriteAof | Id::LastSave => {
+            Ok(saving::run(server, spec.id, args, reply))
+        }
+        Id::SlaveOf | Id::ReplicaOf | Id::Tandem | Id::Role | Id::Failover => {
+            Ok(replication::run(server, spec.id, args, reply, turn))
+        }
         _ => admin::run(server, session, spec.id, args, reply, turn),
     }
 }

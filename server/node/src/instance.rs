@@ -3,7 +3,7 @@
 //! Roles change here and nowhere else. Every change is on disk before it has an effect.
 
 use crate::config::Config;
-use crate::meta::{Meta, MetaFile, Peer, StoredRole, Target};
+use crate::meta::{Meta, MetaFile, Peer, Sibling, StoredRole, Target};
 use parking_lot::{Mutex, RwLock};
 use std::io;
 use std::path::Path;
@@ -112,6 +112,7 @@ impl Instance {
                     follow: None,
                     peer: None,
                     members: Vec::new(),
+                    siblings: Vec::new(),
                     stamp_ceiling: 0,
                     unfinished_resync: false,
                 };
@@ -266,6 +267,86 @@ impl Instance {
             meta.peer = None;
         })
         .map_err(RoleError::Persist)
+    }
+
+    /// Stops writing without giving the role up, for a handover: goes on by
+    /// [`resume_writer`](Self::resume_writer).
+    pub fn suspend(&self) {
+        self.writable.store(false, Ordering::Release);
+        self.store.end_life();
+    }
+
+    /// Becomes an instance of another group: a writer begins a new life there, above all epochs of
+    /// that group that are known here.
+    pub fn join_group(&self, server_id: u32) -> Result<(), RoleError> {
+        if self.meta.lock().server_id == server_id {
+            return Ok(());
+        }
+        let known = self.store.opened().map(|database| {
+            let commit = database.commit();
+            let origins = commit.history.origins.iter();
+            let epochs = origins.filter(|(_, origin)| origin.server_id == server_id);
+            epochs.map(|(_, origin)| origin.epoch).max().unwrap_or(0)
+        });
+        let epoch = known.max().unwrap_or(0);
+        let was_writer = self.is_writable();
+        self.stop_writing(|meta| {
+            meta.server_id = server_id;
+            meta.epoch = epoch;
+            meta.writer_epoch = 0;
+            meta.siblings.clear();
+        })
+        .map_err(RoleError::Persist)?;
+        if was_writer {
+            self.become_writer(epoch + 1)?;
+        }
+        Ok(())
+    }
+
+    /// Names the other instances of the own group; those not named are gone for good.
+    pub fn set_siblings(&self, ids: &[String]) -> io::Result<()> {
+        self.update(|meta| {
+            let own = meta.instance_id.clone();
+            let known = std::mem::take(&mut meta.siblings);
+            let others = ids.iter().filter(|id| **id != own);
+            meta.siblings = others
+                .map(|id| Sibling {
+                    instance_id: id.clone(),
+                    target: known
+                        .iter()
+                        .find(|sibling| sibling.instance_id == *id)
+                        .and_then(|sibling| sibling.target.clone()),
+                })
+                .collect();
+        })
+    }
+
+    /// Takes note of another instance of the own group, and where it is.
+    pub fn meet(&self, instance_id: &str, target: Target) -> io::Result<()> {
+        let sibling = Sibling {
+            instance_id: instance_id.to_owned(),
+            target: Some(target),
+        };
+        let known = self.meta.lock().siblings.contains(&sibling);
+        if known {
+            return Ok(());
+        }
+        self.update(|meta| {
+            meta.siblings
+                .retain(|known| known.instance_id != sibling.instance_id);
+            meta.siblings.push(sibling);
+        })
+    }
+
+    /// Sets or removes the other master, and the members with it: for a pair set up by hand.
+    pub fn pair(&self, peer: Option<Peer>) -> io::Result<()> {
+        self.update(|meta| {
+            meta.members = match &peer {
+                Some(peer) => vec![meta.server_id, peer.server_id],
+                None => vec![meta.server_id],
+            };
+            meta.peer = peer;
+        })
     }
 
     /// Sets or removes the other master of the pair.

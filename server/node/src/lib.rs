@@ -1,12 +1,15 @@
 //! The server process: listeners, sessions, links, INFO.
 
 pub mod boot;
+mod caller;
 pub mod clients;
 pub mod config;
 pub mod dispatch;
+pub mod failover;
 pub mod info;
 pub mod instance;
 pub mod io;
+mod keeper;
 pub mod links;
 mod memory;
 pub mod meta;

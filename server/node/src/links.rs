@@ -229,6 +229,11 @@ impl Links {
         )
     }
 
+    /// Receivers whose place in the log was lost, since start.
+    pub fn refused_places(&self) -> u64 {
+        self.shared.lost_places.load(Ordering::Relaxed)
+    }
+
     /// Records that came over links and were held already.
     pub fn duplicates(&self) -> u64 {
         self.shared.duplicates.load(Ordering::Relaxed)

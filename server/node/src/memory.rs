@@ -38,3 +38,18 @@ pub fn cache_bytes(total: u64) -> u64 {
 pub fn object_bytes(total: u64) -> u64 {
     total.saturating_sub(cache_bytes(total))
 }
+
+/// Seconds of processor time taken in the kernel and in user code; 0 where /proc does not tell.
+pub fn cpu_seconds() -> (f64, f64) {
+    /// Clock ticks a second in /proc, fixed on Linux.
+    const TICKS: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The process' name, in brackets, may have blanks.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let mut ticks = fields
+        .split_whitespace()
+        .skip(11)
+        .map(|field| field.parse::<f64>().unwrap_or(0.0));
+    let user = ticks.next().unwrap_or(0.0);
+    (ticks.next().unwrap_or(0.0) / TICKS, user / TICKS)
+}

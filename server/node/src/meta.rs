@@ -1,6 +1,7 @@
 //! What an instance is, across restarts: ids, epoch, role, whom it follows. One JSON file in the
 //! data directory, replaced as one step.
 
+use crate::config::DoubleMasterPeer;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,27 @@ pub struct Peer {
     pub server_id: u32,
 }
 
+impl From<DoubleMasterPeer> for Peer {
+    fn from(peer: DoubleMasterPeer) -> Self {
+        Self {
+            target: Target {
+                host: peer.address.host,
+                port: peer.address.port,
+            },
+            server_id: peer.server_id,
+        }
+    }
+}
+
+/// Another instance of the own group that was met.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sibling {
+    /// Its data directory.
+    pub instance_id: String,
+    /// Where it was met last; `None` when it was only told of.
+    pub target: Option<Target>,
+}
+
 /// The persistent part of an instance's identity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
@@ -65,8 +87,7 @@ pub struct Meta {
     pub writer_epoch: u64,
     /// Incarnation of the current or last writer life.
     pub incarnation: u64,
-    /// Every earlier incarnation of this directory: an own life seen elsewhere beyond what is held
-    /// here tells a cloned volume.
+    /// The role it was last given.
     pub role: StoredRole,
     /// Whom it follows, as a replica.
     pub follow: Option<Target>,
@@ -74,6 +95,9 @@ pub struct Meta {
     pub peer: Option<Peer>,
     /// The writing groups, as told.
     pub members: Vec<u32>,
+    /// The other instances of the own group, as told or met.
+    #[serde(default)]
+    pub siblings: Vec<Sibling>,
     /// Stamps below this may have been given: own stamps start above it.
     pub stamp_ceiling: u64,
     /// A replace was begun and not finished: not eligible, needs a full resync.

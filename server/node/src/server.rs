@@ -2,22 +2,20 @@
 
 use crate::clients::Clients;
 use crate::config::AppendFsync;
-use crate::instance::{Instance, wall_ms};
+use crate::failover::Failover;
+use crate::instance::{Instance, RoleError, wall_ms};
 use crate::io::{Durability, Inbox, Post, Ticket};
 use crate::links::Links;
-use crate::meta::{Peer, StoredRole, Target};
+use crate::meta::{Peer, StoredRole};
 use crate::slowlog::Slowlog;
 use crate::stats::Stats;
 use crate::tasks::{Syncer, Upkeep};
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
+use tandem_proto::status::{LinkState, LinkStatus};
 use tandem_store::disk::{Disk, RealDisk};
-
-/// A command that is carried out outside of the workers; gives the encoded reply.
-pub type Job = Pin<Box<dyn Future<Output = Vec<u8>> + Send>>;
 
 /// What all sessions share.
 #[derive(Debug)]
@@ -34,6 +32,8 @@ pub struct Server {
     pub upkeep: Upkeep,
     /// Commands that took long.
     pub slowlog: Slowlog,
+    /// The handover of the role of primary.
+    pub failover: Failover,
     /// Whether expired keys are swept (DEBUG SET-ACTIVE-EXPIRE).
     pub sweeping: AtomicBool,
     links: std::sync::OnceLock<Arc<Links>>,
@@ -54,6 +54,12 @@ struct Tuning {
     bulk_bytes_max: AtomicUsize,
     idle_timeout_s: AtomicU64,
     slow_us: AtomicI64,
+    /// Replicas in time without which no write is taken; 0: none is needed.
+    replicas_needed: AtomicUsize,
+    /// Replicas in time when they were last counted.
+    replicas_good: AtomicUsize,
+    /// The primary is away, and stale data may not be served.
+    is_stale: AtomicBool,
 }
 
 impl Server {
@@ -70,6 +76,7 @@ impl Server {
             syncer: Syncer::default(),
             upkeep: Upkeep::default(),
             slowlog: Slowlog::default(),
+            failover: Failover::default(),
             sweeping: AtomicBool::new(true),
             links: std::sync::OnceLock::new(),
             runtime,
@@ -77,6 +84,8 @@ impl Server {
             tuning: Tuning::default(),
             stop: tokio::sync::Notify::new(),
         });
+        let now = server.wall_ms() / 1000;
+        server.stats.last_save.store(now, Ordering::Relaxed);
         server.retune();
         server
     }
@@ -130,34 +139,119 @@ impl Server {
     }
 
     /// Whether a client's write is accepted now; else what the client is told.
+    #[inline]
     pub fn accepts_writes(&self) -> Result<(), String> {
-        if self.instance.is_writable() {
+        if self.instance.is_writable() && self.tuning.replicas_needed.load(Ordering::Relaxed) == 0 {
             return Ok(());
         }
+        self.judge_writes()
+    }
+
+    #[cold]
+    fn judge_writes(&self) -> Result<(), String> {
+        if self.instance.is_writable() {
+            let needed = self.tuning.replicas_needed.load(Ordering::Relaxed);
+            if self.tuning.replicas_good.load(Ordering::Relaxed) >= needed {
+                return Ok(());
+            }
+            return Err("NOREPLICAS Not enough good replicas to write.".to_owned());
+        }
         Err(match self.instance.meta().role {
-            StoredRole::Replica => "READONLY You can't write against a read only replica.".to_owned(),
-            _ => "READONLY this instance waits for its role; write to the primary, or promote it with SLAVEOF NO ONE".to_owned(),
-        })
+            StoredRole::Replica => "READONLY You can't write against a read only replica.",
+            _ => {
+                "READONLY this instance waits for its role; write to the primary, or promote it \
+                 with SLAVEOF NO ONE"
+            }
+        }
+        .to_owned())
+    }
+
+    /// Whether reads are refused because the primary is away.
+    #[inline]
+    pub fn is_stale(&self) -> bool {
+        self.tuning.is_stale.load(Ordering::Relaxed)
+    }
+
+    /// Replicas whose last ack is young enough for `min-replicas-to-write`.
+    pub fn good_replicas(&self) -> usize {
+        self.tuning.replicas_good.load(Ordering::Relaxed)
+    }
+
+    /// Looks at the links for what depends on them: replicas in time, stale data.
+    pub fn judge_links(&self) {
+        let (needed, lag, serves_stale) = {
+            let config = self.instance.config.read();
+            (
+                config.min_replicas_to_write as usize,
+                config.min_replicas_max_lag,
+                config.replica_serve_stale_data,
+            )
+        };
+        let tuning = &self.tuning;
+        let mut stale = false;
+        if let Some(links) = self.links() {
+            if needed > 0 {
+                let good = links.count_in_time(lag);
+                tuning.replicas_good.store(good, Ordering::Relaxed);
+            }
+            stale = !serves_stale
+                && self.instance.meta().role == StoredRole::Replica
+                && !links.status().0.iter().any(is_up);
+        }
+        // NOTE: a lag of 0 switches the condition off, as in Redis.
+        let needed = if lag.is_zero() { 0 } else { needed };
+        tuning.replicas_needed.store(needed, Ordering::Relaxed);
+        tuning.is_stale.store(stale, Ordering::Relaxed);
+    }
+
+    /// The password to give to other instances.
+    pub fn password_for_others(&self) -> Option<String> {
+        let config = self.instance.config.read();
+        config
+            .masterauth
+            .as_ref()
+            .map(|secret| secret.expose().to_owned())
+    }
+
+    /// Runs a task of the server's own.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(task);
     }
 
     /// Puts changed settings in force.
     pub fn reconfigured(&self, effect: &crate::config::Effect) {
         self.retune();
-        if effect.has("double-master-") {
-            let peer = self.instance.config.read().double_master();
-            let peer = peer.map(|peer| Peer {
-                target: Target {
-                    host: peer.address.host,
-                    port: peer.address.port,
-                },
-                server_id: peer.server_id,
-            });
-            if let Err(error) = self.instance.set_peer(peer) {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "peer not persisted"
-                );
+        self.judge_links();
+        let (group, pair) = (effect.has("server-id"), effect.has("double-master-"));
+        if group || pair {
+            self.rejoin(group, pair);
+        }
+    }
+
+    /// Takes server id and other master from the configuration.
+    fn rejoin(&self, group_too: bool, pair_too: bool) {
+        let (server_id, peer) = {
+            let config = self.instance.config.read();
+            (config.server_id, config.double_master())
+        };
+        let is_pair = peer.is_some();
+        let peer = peer.map(Peer::from);
+        let joined = if group_too && server_id != 0 {
+            self.instance.join_group(server_id)
+        } else {
+            Ok(())
+        };
+        let paired = joined.and_then(|()| {
+            if pair_too || is_pair {
+                self.instance.pair(peer).map_err(RoleError::Persist)?;
             }
+            Ok(())
+        });
+        if let Err(error) = paired {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "changed settings of the pair are not in force"
+            );
         }
     }
 
@@ -210,6 +304,11 @@ impl Server {
         );
     }
 
+    /// I/O threads.
+    pub fn workers(&self) -> usize {
+        self.inboxes.len()
+    }
+
     /// The links, once they are up.
     pub fn links(&self) -> Option<&Arc<Links>> {
         self.links.get()
@@ -245,7 +344,12 @@ impl Server {
     }
 
     /// Carries out a command elsewhere and posts its reply.
-    pub fn run_elsewhere(&self, job: Job, ticket: Ticket, inbox: Arc<Inbox>) {
+    pub fn run_elsewhere(
+        &self,
+        job: Pin<Box<dyn Future<Output = Vec<u8>> + Send>>,
+        ticket: Ticket,
+        inbox: Arc<Inbox>,
+    ) {
         self.runtime.spawn(async move {
             let reply = job.await;
             inbox.post(Post::Reply(ticket, reply));
@@ -263,4 +367,9 @@ impl Server {
             inbox.wake();
         }
     }
+}
+
+/// Whether records flow over a link.
+fn is_up(link: &LinkStatus) -> bool {
+    link.state == LinkState::Streaming
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tandem_merge::Dot;
+use tandem_proto::command::{CommandId, CommandSpec, lookup};
 use tandem_proto::reply::Protocol;
 
 /// A queued transaction.
@@ -110,6 +111,18 @@ impl Session {
     /// The connection is gone.
     pub fn leave(&self, server: &Server) {
         server.clients.leave(self.id);
+    }
+
+    /// Whether this command writes now: EXEC does when what was queued does.
+    pub fn is_about_to_write(&self, spec: &CommandSpec) -> bool {
+        match &self.transaction {
+            Some(transaction) if spec.id == CommandId::Exec => transaction
+                .commands
+                .iter()
+                .any(|words| lookup(&words[0]).is_some_and(CommandSpec::is_write)),
+            Some(_) => false,
+            None => spec.is_write(),
+        }
     }
 
     /// Notes activity.

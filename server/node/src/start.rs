@@ -4,6 +4,7 @@ use crate::boot;
 use crate::config::{BindAddress, Config, LINK_PORT_OFFSET};
 use crate::instance::Instance;
 use crate::io::{Acceptor, Inbox, Post, Worker, mailbox};
+use crate::keeper;
 use crate::links::Links;
 use crate::memory;
 use crate::server::Server;
@@ -207,7 +208,7 @@ fn serve(
         );
     })?;
     let keeper = Arc::clone(&server);
-    let keeping = spawn("tandem-upkeep", move || boot::upkeep(&keeper))?;
+    let keeping = spawn("tandem-upkeep", move || keeper::run(&keeper))?;
     serving.push(spawn("tandem-accept", move || acceptor.run())?);
     tracing::info!(
         port = instance.config.read().port,

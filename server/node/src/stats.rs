@@ -1,6 +1,6 @@
 //! Counters for INFO. Relaxed atomics: each is exact, together they are a moment's blur.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Counters since start.
 #[derive(Debug, Default)]
@@ -23,6 +23,12 @@ pub struct Stats {
     pub input_bytes: AtomicU64,
     /// Bytes sent to clients.
     pub output_bytes: AtomicU64,
+    /// Commands a second, as of the last second.
+    pub commands_per_second: AtomicU64,
+    /// Unix seconds of the last save that was asked for and succeeded; of the start before that.
+    pub last_save: AtomicU64,
+    /// Whether a save is under way.
+    pub saving: AtomicBool,
 }
 
 impl Stats {

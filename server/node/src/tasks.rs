@@ -1,7 +1,10 @@
-//! Background threads: fsync, and upkeep (checkpoints, purging, eviction, sweeping).
+//! What background threads do: fsync, and upkeep (checkpoints, purging, eviction, sweeping, marks).
 
+pub mod marks;
+mod sweep;
 mod sync;
-mod upkeep;
+pub mod upkeep;
 
+pub use sweep::{Sweeper, Swept};
 pub use sync::Syncer;
 pub use upkeep::Upkeep;

@@ -150,7 +150,7 @@ static GROUPS: &[Group] = &[
         &[],
         "io-threads-do-reads thread-num thread-pool-size sync-thread-num \
          sync-binlog-thread-num slow-cmd-pool slow-cmd-thread-pool-size slow-cmd-list \
-         admin-thread-pool-size admin-cmd-list hz dynamic-hz active-expire-effort \
+         admin-thread-pool-size admin-cmd-list dynamic-hz active-expire-effort \
          server_cpulist bio_cpulist aof_rewrite_cpulist bgsave_cpulist sync-buffer-size",
     ),
     ignored(

@@ -40,6 +40,7 @@ pub(super) fn run(
             reply.bulk((micros % 1_000_000).to_string().as_bytes());
         }
         CommandId::SlowLog => slowlog(server, args, reply),
+        CommandId::Memory => return memory(server, session, args, reply, turn),
         CommandId::Debug => return debug(server, session, args, reply, turn),
         CommandId::Shutdown => {
             let known = args[1..].iter().all(|word| {
@@ -56,6 +57,34 @@ pub(super) fn run(
             return Ok(Flow::Close);
         }
         _ => reply.error("ERR command is not available here"),
+    }
+    Ok(Flow::Next)
+}
+
+/// MEMORY USAGE key [SAMPLES count]
+fn memory(
+    server: &Arc<Server>,
+    session: &Session,
+    args: &[&[u8]],
+    reply: &mut Reply<'_>,
+    turn: &Turn,
+) -> Result<Flow, StoreError> {
+    let key = match args {
+        [_, sub, key] | [_, sub, key, _, _] if sub.eq_ignore_ascii_case(b"usage") => key,
+        _ => {
+            reply.error(
+                "ERR unknown subcommand or wrong number of arguments. Try MEMORY USAGE key.",
+            );
+            return Ok(Flow::Next);
+        }
+    };
+    let wall = stamp_of_ms(turn.wall_ms);
+    let locked = data::database(server, session.database)?.lock_one(key, wall)?;
+    let shown = tandem_merge::Objects::object(&locked, key)
+        .filter(|object| object.kind(locked.now(), locked.origins_ref()).is_some());
+    match shown {
+        Some(object) => reply.integer((object.heap_bytes() + size_of_val(object)) as i64),
+        None => reply.null(),
     }
     Ok(Flow::Next)
 }

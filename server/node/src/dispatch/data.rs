@@ -220,4 +220,10 @@ pub fn settle(server: &Server, turn: &mut Turn) {
     stats
         .misses
         .fetch_add(std::mem::take(&mut turn.misses), Ordering::Relaxed);
+    stats
+        .input_bytes
+        .fetch_add(std::mem::take(&mut turn.input_bytes), Ordering::Relaxed);
+    stats
+        .output_bytes
+        .fetch_add(std::mem::take(&mut turn.output_bytes), Ordering::Relaxed);
 }

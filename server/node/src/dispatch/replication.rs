@@ -1,48 +1,132 @@
 //! Commands about roles, links and acknowledgements.
 
 use super::Flow;
+use crate::failover::{self, Request};
+use crate::info;
 use crate::instance::wall_ms;
 use crate::io::Turn;
 use crate::links::Links;
 use crate::meta::{Peer, StoredRole, Target};
 use crate::server::Server;
-use crate::session::Session;
 use std::sync::Arc;
 use std::time::Duration;
 use tandem_proto::command::CommandId;
 use tandem_proto::number::parse_i64;
 use tandem_proto::reply::Reply;
-use tandem_store::StoreError;
+use tandem_proto::status::{LinkKind, LinkState};
 
 pub(super) fn run(
     server: &Arc<Server>,
-    session: &mut Session,
     id: CommandId,
     args: &[&[u8]],
     reply: &mut Reply<'_>,
     turn: &mut Turn,
-) -> Result<Flow, StoreError> {
+) -> Flow {
     let Some(links) = server.links() else {
         reply.error("LOADING links are not up yet; try again");
-        return Ok(Flow::Next);
+        return Flow::Next;
     };
     match id {
-        CommandId::Role => {
-            reply.array(3);
-            reply.bulk(if server.instance.is_writable() {
-                b"master"
-            } else {
-                b"slave"
-            });
-            reply.integer(0);
-            reply.array(0);
+        CommandId::Role => role(server, links, reply),
+        CommandId::Tandem => return tandem(server, links, args, reply, turn),
+        CommandId::Failover => failover(server, args, reply),
+        _ => {
+            slaveof(links, args, reply);
+            server.judge_links();
         }
-        CommandId::SlaveOf | CommandId::ReplicaOf => slaveof(links, args, reply),
-        CommandId::Tandem => return Ok(tandem(server, links, args, reply, turn)),
-        CommandId::Wait => return Ok(wait(session, links, args, reply)),
-        _ => reply.error("ERR command is not available yet"),
     }
-    Ok(Flow::Next)
+    Flow::Next
+}
+
+/// ROLE: a master with its replicas and their offsets, or a replica with the state of its link.
+fn role(server: &Server, links: &Links, reply: &mut Reply<'_>) {
+    let meta = server.instance.meta();
+    let (dialled, receivers) = links.status();
+    let held = info::offset(server);
+    if meta.role == StoredRole::Writer {
+        let replicas: Vec<_> = receivers
+            .iter()
+            .filter(|one| one.kind == LinkKind::Replica)
+            .collect();
+        reply.array(3);
+        reply.bulk(b"master");
+        reply.integer(held as i64);
+        reply.array(replicas.len());
+        for replica in replicas {
+            reply.array(3);
+            reply.bulk(replica.host.as_bytes());
+            reply.bulk(replica.port.to_string().as_bytes());
+            let offset = held.saturating_sub(replica.lag_records);
+            reply.bulk(offset.to_string().as_bytes());
+        }
+        return;
+    }
+    let link = dialled.iter().find(|one| one.kind == LinkKind::Replica);
+    let state = match link.map(|link| link.state) {
+        Some(LinkState::Streaming) => "connected",
+        Some(LinkState::FullResync) => "sync",
+        Some(LinkState::Connecting) => "connecting",
+        Some(LinkState::LostPlace | LinkState::Refused) | None => "connect",
+    };
+    let nowhere = Target {
+        host: String::new(),
+        port: 0,
+    };
+    let primary = meta.follow.unwrap_or(nowhere);
+    reply.array(5);
+    reply.bulk(b"slave");
+    reply.bulk(primary.host.as_bytes());
+    reply.integer(i64::from(primary.port));
+    reply.bulk(state.as_bytes());
+    reply.integer(held as i64);
+}
+
+/// FAILOVER [TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]
+fn failover(server: &Arc<Server>, args: &[&[u8]], reply: &mut Reply<'_>) {
+    if let [_, word] = args
+        && word.eq_ignore_ascii_case(b"abort")
+    {
+        return match server.failover.abort() {
+            Ok(()) => reply.ok(),
+            Err(refusal) => reply.error(refusal),
+        };
+    }
+    match failover_request(&args[1..]).and_then(|request| failover::begin(server, &request)) {
+        Ok(()) => reply.ok(),
+        Err(refusal) => reply.error(refusal),
+    }
+}
+
+fn failover_request(words: &[&[u8]]) -> Result<Request, &'static str> {
+    let mut request = Request::default();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.to_ascii_lowercase().as_slice() {
+            b"to" if request.target.is_none() => {
+                let (host, to) = words.next().zip(words.next()).ok_or("ERR syntax error")?;
+                let port = port(to).ok_or("ERR value is out of range")?;
+                request.target = Some(Target {
+                    host: text(host),
+                    port,
+                });
+            }
+            b"force" if request.target.is_some() => request.force = true,
+            b"timeout" if request.patience.is_none() => {
+                let ms = words.next().and_then(|word| parse_i64(word));
+                let ms = ms.ok_or("ERR value is not an integer or out of range")?;
+                let ms = u64::try_from(ms).ok().filter(|ms| *ms > 0);
+                let ms = ms.ok_or("ERR FAILOVER timeout must be greater than 0")?;
+                request.patience = Some(Duration::from_millis(ms));
+            }
+            _ => return Err("ERR syntax error"),
+        }
+    }
+    if request.force && request.patience.is_none() {
+        return Err(
+            "ERR FAILOVER with force option requires both a timeout and target HOST and IP.",
+        );
+    }
+    Ok(request)
 }
 
 fn text(word: &[u8]) -> String {
@@ -78,31 +162,6 @@ fn slaveof(links: &Links, args: &[&[u8]], reply: &mut Reply<'_>) {
         Some(port) => settle(links.slaveof(&text(args[1]), port, force), reply),
         None => reply.error("ERR Invalid master port"),
     }
-}
-
-/// WAIT numreplicas timeout: counts replicas that have applied this client's last write.
-fn wait(session: &Session, links: &Arc<Links>, args: &[&[u8]], reply: &mut Reply<'_>) -> Flow {
-    let wanted = parse_i64(args[1]).and_then(|n| usize::try_from(n).ok());
-    let timeout = parse_i64(args[2]).and_then(|n| u64::try_from(n).ok());
-    let (Some(wanted), Some(timeout)) = (wanted, timeout) else {
-        reply.error("ERR value is not an integer or out of range");
-        return Flow::Next;
-    };
-    let Some((database, dot, _)) = session.last_write else {
-        reply.integer(links.count_in_time(Duration::from_secs(10)) as i64);
-        return Flow::Next;
-    };
-    let patience = match timeout {
-        0 => Duration::from_secs(365 * 86_400),
-        ms => Duration::from_millis(ms),
-    };
-    let links = Arc::clone(links);
-    Flow::Elsewhere(Box::pin(async move {
-        let count = links
-            .wait_for(wanted, patience, |l| l.count_applied(database, dot))
-            .await;
-        format!(":{count}\r\n").into_bytes()
-    }))
 }
 
 fn tandem(
@@ -152,6 +211,11 @@ fn tandem(
             let result = server.instance.update(|meta| meta.members = ids);
             settle(result.map_err(|error| format!("ERR {error}")), reply);
         }
+        (b"instances", ids) => {
+            let ids: Vec<String> = ids.iter().map(|id| text(id)).collect();
+            let result = server.instance.set_siblings(&ids);
+            settle(result.map_err(|error| format!("ERR {error}")), reply);
+        }
         (b"digest", words) => {
             let chosen = words.first().and_then(|word| number(word)).unwrap_or(0) as u32;
             let Some(database) = server.instance.store.get(chosen) else {
@@ -165,7 +229,7 @@ fn tandem(
             }
         }
         _ => reply.error(
-            "ERR unknown TANDEM subcommand; there are STATUS, PROMOTE, DEMOTE, FOLLOW, PEER, MEMBERS, DIGEST",
+            "ERR unknown TANDEM subcommand; there are STATUS, PROMOTE, DEMOTE, FOLLOW, PEER, MEMBERS, INSTANCES, DIGEST",
         ),
     }
     Flow::Next

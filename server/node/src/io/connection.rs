@@ -26,6 +26,8 @@ pub enum Hold {
     },
     /// A command is being carried out elsewhere.
     Elsewhere,
+    /// Its next command waits until writes go on.
+    Paused,
 }
 
 /// A connection.
@@ -48,6 +50,8 @@ pub struct Connection {
     /// Replies.
     pub output: Vec<u8>,
     sent: usize,
+    /// Bytes received and sent that were not counted yet.
+    traffic: (u64, u64),
     /// Arguments of the command being parsed.
     pub args: Args,
     /// Whether the kernel may hold more input.
@@ -69,6 +73,7 @@ impl Connection {
             wanted: 0,
             output: Vec::new(),
             sent: 0,
+            traffic: (0, 0),
             args: Args::default(),
             readable: true,
             eof: false,
@@ -105,6 +110,11 @@ impl Connection {
         &self.input[self.consumed..]
     }
 
+    /// Bytes received and sent since the last call.
+    pub fn take_traffic(&mut self) -> (u64, u64) {
+        std::mem::take(&mut self.traffic)
+    }
+
     /// Bytes held in buffers.
     pub fn buffered(&self) -> (usize, usize) {
         (self.input.capacity(), self.output.capacity())
@@ -136,6 +146,7 @@ impl Connection {
         match result {
             Ok(count) => {
                 self.input.truncate(held + count);
+                self.traffic.0 += count as u64;
                 self.eof |= count == 0;
                 self.readable = count == room;
                 Ok(())
@@ -183,7 +194,10 @@ impl Connection {
         while self.sent < self.output.len() {
             match self.socket.write(&self.output[self.sent..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => self.sent += count,
+                Ok(count) => {
+                    self.sent += count;
+                    self.traffic.1 += count as u64;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

@@ -53,6 +53,10 @@ pub struct Turn {
     pub hits: u64,
     /// Reads that found none, since then.
     pub misses: u64,
+    /// Bytes received from clients, since then.
+    pub input_bytes: u64,
+    /// Bytes sent to clients, since then.
+    pub output_bytes: u64,
     /// When the last command ended.
     pub clock: Instant,
     /// What counts as slow; `Duration::MAX` for nothing.
@@ -71,6 +75,8 @@ impl Turn {
             commands: 0,
             hits: 0,
             misses: 0,
+            input_bytes: 0,
+            output_bytes: 0,
             clock: Instant::now(),
             slow: Duration::MAX,
             random: Random(crate::instance::random_u64() | 1),
@@ -279,6 +285,9 @@ impl Worker {
             }
         }
         connection.wrote = self.turn.last;
+        if connection.hold == Hold::Paused && !self.parked.contains(&slot) {
+            self.parked.push(slot);
+        }
         if let Some((database, lsn)) = self.turn.last
             && self.server.durability() == Durability::Durable
             && connection.hold == Hold::Open
@@ -354,13 +363,17 @@ impl Worker {
             let Some(connection) = connections.get_mut(*slot) else {
                 return false;
             };
+            if connection.hold == Hold::Paused && !server.failover.is_pausing() {
+                connection.hold = Hold::Open;
+                again.push(*slot);
+            }
             let Hold::Log {
                 database,
                 lsn,
                 durable,
             } = connection.hold
             else {
-                return false;
+                return connection.hold == Hold::Paused;
             };
             let log = server
                 .instance
@@ -395,7 +408,11 @@ impl Worker {
         if matches!(connection.hold, Hold::Log { .. }) {
             return;
         }
-        match connection.send() {
+        let outcome = connection.send();
+        let (input, output) = connection.take_traffic();
+        self.turn.input_bytes += input;
+        self.turn.output_bytes += output;
+        match outcome {
             Ok(true) if connection.closing => self.close(slot),
             Ok(true) => {
                 if connection.may_run() && connection.worth_parsing() && !self.again.contains(&slot)
@@ -475,9 +492,13 @@ fn run_one(
     }
     let flow = dispatch::run(server, session, args.view(input), output, turn);
     let client = session.id;
+    if matches!(flow, Flow::Later) {
+        connection.hold = Hold::Paused;
+        return false;
+    }
     connection.consume(consumed);
     match flow {
-        Flow::Next => true,
+        Flow::Next | Flow::Later => true,
         Flow::Close => {
             connection.closing = true;
             false

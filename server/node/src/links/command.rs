@@ -75,7 +75,7 @@ impl Links {
         let instance = &self.shared.instance;
         let meta = instance.meta();
         match meta.role {
-            StoredRole::Writer if meta.peer.is_some() => instance.set_peer(None)?,
+            StoredRole::Writer if meta.peer.is_some() => instance.pair(None)?,
             StoredRole::Writer => {}
             StoredRole::Replica | StoredRole::Waiting => {
                 instance.become_writer(meta.epoch + 1)?;

@@ -35,6 +35,8 @@ pub(super) struct Shared {
     /// Full resyncs begun and continuations granted to receivers since start.
     pub(super) served_full: AtomicU64,
     pub(super) served_partial: AtomicU64,
+    /// Continuations that could not be granted: the log no longer holds what is missing.
+    pub(super) lost_places: AtomicU64,
     /// Records that came over a link and were held already.
     pub(super) duplicates: AtomicU64,
     /// Whether memory is over its bound, so that received records are applied slowly.
@@ -84,6 +86,7 @@ impl Shared {
             fulls: Arc::new(Semaphore::new(fulls)),
             served_full: AtomicU64::new(0),
             served_partial: AtomicU64::new(0),
+            lost_places: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
             stalled: AtomicBool::new(false),
         }

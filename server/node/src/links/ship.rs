@@ -54,6 +54,9 @@ impl Shipper {
             out: Vec::new(),
         };
         for answer in &welcome.databases {
+            if state_of(&answer.verdict) == LinkState::LostPlace {
+                count(&shared.lost_places);
+            }
             if matches!(answer.verdict, Verdict::Refused(_)) {
                 shipper.refused.push(answer.number);
             } else if let Some(database) = shared.instance.store.get(answer.number) {

@@ -1,17 +1,17 @@
-//! The upkeep thread: memory, checkpoints, purging, sweeping of expired keys and dead contributions.
+//! Memory, checkpoints, purging, the stamp reserve and the clock alarm.
 
+use super::marks::Counts;
 use crate::instance::{Instance, wall_ms};
 use crate::stats::Stats;
 use parking_lot::{Condvar, Mutex};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use tandem_merge::stamp::stamp_of_ms;
+use tandem_merge::stamp::{ms_of, stamp_of_ms};
 use tandem_store::Database;
 use tandem_store::database::Retention;
 use tandem_store::hash::{SHARDS, SLICES};
 
-/// Runs upkeep in a thread of its own.
+/// What upkeep shows, and how it is stopped.
 #[derive(Debug, Default)]
 pub struct Upkeep {
     stop: Mutex<bool>,
@@ -20,9 +20,13 @@ pub struct Upkeep {
     pub stall: AtomicBool,
     /// Bytes of objects in memory, as of the last round.
     pub memory_bytes: AtomicU64,
+    memory_peak: AtomicU64,
+    /// How far the newest stamp of any record is ahead of this clock, in milliseconds.
+    pub skew_ms: AtomicU64,
+    /// Marks written and lives closed.
+    pub counts: Counts,
 }
 
-const PERIOD: Duration = Duration::from_millis(100);
 /// Dirty bytes are flushed when they are more than this part of the budget.
 const DIRTY_PART: u64 = 3;
 
@@ -33,42 +37,23 @@ impl Upkeep {
         self.signal.notify_one();
     }
 
-    /// Runs the thread: `budget` gives the bytes that objects may take, `horizon` the lsn that a
-    /// database's slowest receiver has durably passed, `retention` how much log is kept.
-    pub fn run(
-        &self,
-        instance: &Arc<Instance>,
-        stats: &Stats,
-        budget: impl Fn() -> u64,
-        horizon: impl Fn(&Database) -> u64,
-        retention: impl Fn() -> Retention,
-    ) {
-        let mut hand = 0;
-        let mut round = 0u64;
-        loop {
-            {
-                let mut stop = self.stop.lock();
-                if !*stop {
-                    self.signal.wait_for(&mut stop, PERIOD);
-                }
-                if *stop {
-                    return;
-                }
-            }
-            round += 1;
-            self.bound_memory(instance, stats, budget(), &mut hand);
-            for database in instance.store.opened() {
-                if database.wants_checkpoint() {
-                    checkpoint(database);
-                }
-            }
-            if round.is_multiple_of(10) {
-                each_second(instance, &horizon, &retention);
-            }
+    /// Waits for the next round. False: there is none.
+    pub fn rest(&self, period: Duration) -> bool {
+        let mut stop = self.stop.lock();
+        if !*stop {
+            self.signal.wait_for(&mut stop, period);
         }
+        !*stop
     }
 
-    fn bound_memory(&self, instance: &Instance, stats: &Stats, budget: u64, hand: &mut usize) {
+    /// Most bytes of objects in memory at the end of any round.
+    pub fn memory_peak(&self) -> u64 {
+        self.memory_peak.load(Ordering::Relaxed)
+    }
+
+    /// Keeps the objects in memory within `budget` bytes: what is dirty goes to the trees, what is
+    /// clean and cold is forgotten.
+    pub fn bound_memory(&self, instance: &Instance, stats: &Stats, budget: u64, hand: &mut usize) {
         let mut total = 0;
         for database in instance.store.opened() {
             let (bytes, dirty) = database.cells.memory();
@@ -91,6 +76,7 @@ impl Upkeep {
             steps += 1;
         }
         self.memory_bytes.store(total, Ordering::Relaxed);
+        self.memory_peak.fetch_max(total, Ordering::Relaxed);
         let stall = total > budget + budget / 4;
         if stall && !self.stall.load(Ordering::Relaxed) {
             tracing::warn!(
@@ -104,9 +90,33 @@ impl Upkeep {
         }
         self.stall.store(stall, Ordering::Relaxed);
     }
+
+    /// Says so when a record's stamp is further ahead of this clock than allowed, and when it no
+    /// longer is (rule 15).
+    pub fn watch_clocks(&self, instance: &Instance) {
+        let wall = wall_ms();
+        let seen = instance
+            .store
+            .opened()
+            .map(|database| ms_of(database.commit().clock.seen));
+        let skew_ms = seen.max().unwrap_or(0).saturating_sub(wall);
+        let bound_ms = instance.config.read().max_clock_skew.as_millis() as u64;
+        let before = self.skew_ms.swap(skew_ms, Ordering::Relaxed);
+        if skew_ms > bound_ms && before <= bound_ms {
+            tracing::error!(
+                skew_ms,
+                bound_ms,
+                "a member's clock is ahead of this one by more than `max-clock-skew`; set the \
+                 clocks right, its writes win over later ones until then"
+            );
+        } else if skew_ms <= bound_ms && before > bound_ms {
+            tracing::info!(skew_ms, "clocks agree again");
+        }
+    }
 }
 
-fn checkpoint(database: &Database) {
+/// Hands what is dirty to the tree.
+pub fn checkpoint(database: &Database) {
     match database.checkpoint() {
         Ok(_) => {}
         Err(error) => tracing::warn!(
@@ -117,14 +127,14 @@ fn checkpoint(database: &Database) {
     }
 }
 
-fn each_second(
+/// Looks for space again, and purges the log up to `horizon`: the lsn that a database's slowest
+/// receiver has durably passed.
+pub fn tend_logs(
     instance: &Instance,
     horizon: &impl Fn(&Database) -> u64,
     retention: &impl Fn() -> Retention,
 ) {
-    let mut highest = stamp_of_ms(wall_ms());
     for database in instance.store.opened() {
-        highest = highest.max(database.commit().clock.last);
         if database.log.is_full() && database.flush_all().is_ok() {
             tracing::info!(
                 database = database.number,
@@ -142,6 +152,14 @@ fn each_second(
                 "log not purged"
             ),
         }
+    }
+}
+
+/// Keeps the stamps that may be given reserved on disk.
+pub fn reserve_stamps(instance: &Instance) {
+    let mut highest = stamp_of_ms(wall_ms());
+    for database in instance.store.opened() {
+        highest = highest.max(database.commit().clock.last);
     }
     if instance.is_writable()
         && let Err(error) = instance.reserve_stamps(highest)

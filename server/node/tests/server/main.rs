@@ -1,4 +1,7 @@
 //! The server, started in this process and asked over its sockets.
 
 mod basics;
+mod failover;
+mod info;
+mod replicas;
 mod support;

@@ -2,12 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tandem_node::config::{Config, LINK_PORT_OFFSET};
 use tandem_node::start::Running;
 use tandem_proto::status::InstanceStatus;
 use tandem_proto::value::{Value, decode, encode_command};
+use tandem_store::Database;
 use tempfile::TempDir;
 
 /// Longest wait for anything that has to come.
@@ -118,8 +120,12 @@ impl Site {
         self.port.to_string()
     }
 
-    pub fn path(&self) -> &Path {
-        self.directory.path()
+    /// One of its databases, past its sockets.
+    pub fn database(&self, number: u32) -> Arc<Database> {
+        let running = self.running.as_ref().expect("it runs");
+        let store = &running.server().instance.store;
+        let database = store.database(number).expect("opens").expect("exists");
+        Arc::clone(database)
     }
 }
 
@@ -236,4 +242,52 @@ impl Client {
 /// A byte string as a reply.
 pub fn bulk(text: &str) -> Value {
     Value::Bulk(text.as_bytes().to_vec())
+}
+
+/// Waits until a replica's link is up.
+pub fn wait_for_link(replica: &Site) {
+    until("the link is up", || {
+        let mut client = replica.client();
+        client.info("replication", "master_link_status").as_deref() == Some("up")
+    });
+}
+
+/// A primary with a replica that follows it.
+pub fn primary_with_replica(words: &[&str]) -> (Site, Site) {
+    let primary = Site::start(&[&["--server-id", "1"], words].concat());
+    let replica = Site::start(words);
+    replica
+        .client()
+        .ok(&["REPLICAOF", "127.0.0.1", &primary.port_text()]);
+    wait_for_link(&replica);
+    (primary, replica)
+}
+
+/// Two masters of a pair, linked.
+pub fn pair(words: &[&str]) -> (Site, Site) {
+    let mut one = Site::prepare(&[&["--server-id", "1"], words].concat());
+    let mut two = Site::prepare(&[&["--server-id", "2"], words].concat());
+    let introduce = |site: &mut Site, other: &Site, id: &str| {
+        site.configure(&["--double-master-ip", "127.0.0.1"]);
+        site.configure(&["--double-master-port", &other.port_text()]);
+        site.configure(&["--double-master-server-id", id]);
+    };
+    introduce(&mut one, &two, "2");
+    introduce(&mut two, &one, "1");
+    one.begin();
+    two.begin();
+    for site in [&one, &two] {
+        until("the pair is linked", || {
+            site.client().info("doublemaster", "repl_state").as_deref() == Some("3")
+        });
+    }
+    (one, two)
+}
+
+/// Waits until two instances show the same.
+pub fn converged(one: &Site, two: &Site) {
+    until("equal digests", || {
+        let digest = |site: &Site| site.client().text(&["DEBUG", "DIGEST"]);
+        digest(one) == digest(two)
+    });
 }

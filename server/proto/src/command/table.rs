@@ -178,6 +178,16 @@ commands! {
         "Tells the replication role of this server.",
     Shutdown "shutdown" -1 [ADMIN NOSCRIPT LOADING STALE NO_MULTI] (0, 0, 0) Server "1.0.0"
         "Saves what is unsaved and ends the server.",
+    Save "save" 1 [ADMIN NOSCRIPT NO_MULTI] (0, 0, 0) Server "1.0.0"
+        "Writes a checkpoint and waits for it.",
+    BgSave "bgsave" -1 [ADMIN NOSCRIPT] (0, 0, 0) Server "1.0.0"
+        "Writes a checkpoint in the background.",
+    BgRewriteAof "bgrewriteaof" 1 [ADMIN NOSCRIPT] (0, 0, 0) Server "1.0.0"
+        "Writes a checkpoint in the background; the log before it may go.",
+    LastSave "lastsave" 1 [LOADING STALE FAST] (0, 0, 0) Server "1.0.0"
+        "Gives the Unix time of the last save that was asked for.",
+    Memory "memory" -2 [READONLY] (2, 2, 1) Server "4.0.0"
+        "Tells how much memory a key takes.",
     SlowLog "slowlog" -2 [ADMIN LOADING STALE] (0, 0, 0) Server "2.2.12"
         "Reads and clears the log of slow commands.",
     Debug "debug" -2 [ADMIN NOSCRIPT LOADING STALE] (0, 0, 0) Server "1.0.0"

@@ -181,7 +181,7 @@ pub(in super::super) static KEYS: &[Key] = &[
     ),
     key!(
         "server-id",
-        AtStart,
+        AtRunTime,
         One,
         |c, v| c.server_id = value::number(v, 0..=SERVER_ID_MAX)?,
         |c| c.server_id.to_string()
@@ -344,6 +344,13 @@ pub(in super::super) static KEYS: &[Key] = &[
         One,
         |c, v| c.member_absence_bound = value::seconds(v, 1..=SECONDS_MAX)?,
         |c| show::seconds(c.member_absence_bound)
+    ),
+    key!(
+        "hz",
+        AtRunTime,
+        One,
+        |c, v| c.hz = value::number(v, 1..=500)?,
+        |c| c.hz.to_string()
     ),
     key!(
         "slowlog-log-slower-than",
