@@ -20,6 +20,7 @@ mod receive;
 mod receiver;
 mod shared;
 mod ship;
+mod taking;
 mod waker;
 mod wire;
 

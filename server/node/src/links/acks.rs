@@ -83,6 +83,14 @@ impl AckBook {
         page.ack(rows, out);
     }
 
+    /// Everything up to `source_lsn` is taken in, but not in force: a full resync goes on.
+    pub(super) fn taken(&self, number: u32, source_lsn: u64, out: &mut Vec<u8>) {
+        if let Some(page) = self.pages.lock().get_mut(&number) {
+            page.applied_lsn = page.applied_lsn.max(source_lsn);
+            page.ack(Vec::new(), out);
+        }
+    }
+
     /// Appends acks for what has become durable since.
     pub(super) fn durable(&self, out: &mut Vec<u8>) {
         for page in self.pages.lock().values_mut() {
@@ -118,14 +126,15 @@ impl AckBook {
         }
     }
 
-    /// The own table's origins beyond those announced are announced, and the whole vector is told:
-    /// after a full resync.
-    pub(super) fn replaced(&self, number: u32, out: &mut Vec<u8>) {
+    /// The state of a full resync is in force, durably, with all up to `source_lsn`: the own table's
+    /// origins beyond those announced are announced, and the whole vector is told.
+    pub(super) fn replaced(&self, number: u32, source_lsn: u64, out: &mut Vec<u8>) {
         let mut pages = self.pages.lock();
         let Some(page) = pages.get_mut(&number) else {
             return;
         };
-        let commit = page.database.commit();
+        let database = Arc::clone(&page.database);
+        let commit = database.commit();
         let origins = origins_from(&commit.history.origins, page.announced);
         if !origins.is_empty() {
             let first = page.announced as u32;
@@ -143,6 +152,11 @@ impl AckBook {
             vv: commit.history.vv.clone(),
         }
         .encode(out);
+        drop(commit);
+        page.pending.clear();
+        page.applied_lsn = page.applied_lsn.max(source_lsn);
+        page.durable_lsn = page.durable_lsn.max(source_lsn);
+        page.ack(Vec::new(), out);
     }
 }
 

@@ -2,10 +2,12 @@
 
 use super::acks::AckBook;
 use super::dial::Dial;
+use super::hello::Adoption;
 use super::receive::Received;
 use super::receiver::weight;
 use super::shared::{Settings, Shared, SharedView};
 use super::ship::state_of;
+use super::taking::Taking;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,6 +17,7 @@ use tandem_proto::status::{LinkKind, LinkState};
 use tandem_replicate::message::{MessageError, PackedRecords, WelcomeDatabase};
 use tandem_replicate::{Hello, Message, Refusal, Verdict, Welcome};
 use tandem_store::database::{Applied, OriginMap};
+use tandem_store::resync::Chunk;
 use tandem_store::{Database, StoreError};
 use tokio::sync::mpsc::{Receiver, UnboundedSender};
 
@@ -30,6 +33,9 @@ pub(super) enum ApplyError {
     /// A frame has no place here.
     #[error("the source sent {0}")]
     Unexpected(&'static str),
+    /// The identity could not be made durable, or the role was refused.
+    #[error("failed to go on with the new state: {0}")]
+    Role(String),
     /// No database may be pulled.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -43,23 +49,26 @@ pub(super) struct Incoming {
     pub(super) database: Arc<Database>,
     pub(super) map: OriginMap,
     /// What the source is known to hold: what it sends needs not be sent back.
-    view: SharedView,
+    pub(super) view: SharedView,
     /// What the source said it holds, by own numbers.
-    source: VersionVector,
+    pub(super) source: VersionVector,
     /// What has to be held for a handover to be complete.
     goal: VersionVector,
     pub(super) state: LinkState,
+    /// The full resync that was agreed on, until its state is in force.
+    pub(super) taking: Option<Box<Taking>>,
 }
 
 /// Applies what a link brings.
 pub(super) struct Applier {
     pub(super) shared: Arc<Shared>,
     pub(super) dial: Arc<Dial>,
-    source_run: u64,
+    pub(super) source_run: u64,
     source_id: String,
     sync_always: bool,
-    databases: BTreeMap<u32, Incoming>,
+    pub(super) databases: BTreeMap<u32, Incoming>,
     refused: BTreeMap<u32, Refusal>,
+    pub(super) adoption: Adoption,
     pub(super) outgoing: UnboundedSender<Vec<u8>>,
     pub(super) books: Arc<AckBook>,
 }
@@ -71,6 +80,7 @@ impl Applier {
         settings: &Settings,
         hello: &Hello,
         welcome: &Welcome,
+        adoption: Adoption,
         outgoing: &UnboundedSender<Vec<u8>>,
         books: &Arc<AckBook>,
     ) -> Result<Self, ApplyError> {
@@ -82,6 +92,7 @@ impl Applier {
             sync_always: settings.sync_always,
             databases: BTreeMap::new(),
             refused: BTreeMap::new(),
+            adoption,
             outgoing: outgoing.clone(),
             books: Arc::clone(books),
         };
@@ -134,26 +145,30 @@ impl Applier {
             goal: source.clone(),
             source,
             state: state_of(&answer.verdict),
+            taking: match answer.verdict {
+                Verdict::Full(mode) => Some(Box::new(Taking::new(mode))),
+                _ => None,
+            },
         };
         self.databases.insert(answer.number, incoming);
         Ok(())
     }
 
     /// The worst state of any database, and why.
-    fn show(&self) {
+    pub(super) fn show(&self) {
         let states = self.databases.values().map(|incoming| incoming.state);
         let refusals = self
             .refused
             .values()
             .map(|refusal| state_of(&Verdict::Refused(refusal.clone())));
         let state = states.chain(refusals).max_by_key(|state| weight(*state));
-        let reason = self
-            .refused
-            .values()
-            .next()
-            .map_or("", |refusal| refusal.reason.as_str());
+        let refusal = self.refused.values().next();
+        let reason = refusal.map_or_else(
+            || self.taking_text().unwrap_or_default(),
+            |refusal| refusal.reason.clone(),
+        );
         self.dial
-            .show(state.unwrap_or(LinkState::Streaming), reason);
+            .show(state.unwrap_or(LinkState::Streaming), &reason);
     }
 
     /// Applies until the queue ends, a handover is complete, or nothing of it may go on.
@@ -196,13 +211,28 @@ impl Applier {
                 rows,
                 ..
             } => self.head(database, lsn, &rows),
+            Message::FullBegin {
+                database,
+                mode,
+                bytes,
+                history,
+            } => self.full_begin(database, mode, bytes, history),
+            Message::FullPart { database, packed } => self.full_part(database, packed),
+            Message::FullSlice {
+                database,
+                first,
+                last,
+                vv,
+                packed,
+            } => self.full_slice(database, Chunk { first, last, vv }, packed),
+            Message::FullEnd { database, vv } => self.full_end(database, &vv),
             _ => Err(ApplyError::Unexpected(
                 "a message that a source does not send",
             )),
         }
     }
 
-    fn incoming(&mut self, number: u32) -> Result<&mut Incoming, ApplyError> {
+    pub(super) fn incoming(&mut self, number: u32) -> Result<&mut Incoming, ApplyError> {
         self.databases
             .get_mut(&number)
             .ok_or(ApplyError::Unexpected(
@@ -221,6 +251,9 @@ impl Applier {
         for origin in origins {
             incoming.database.announce(&mut incoming.map, *origin);
         }
+        if let Some(taking) = &mut incoming.taking {
+            taking.learn(&incoming.map);
+        }
         Ok(())
     }
 
@@ -238,6 +271,9 @@ impl Applier {
     fn records(&mut self, number: u32, lsn: u64, packed: &[u8]) -> Result<(), ApplyError> {
         let run = self.source_run;
         let incoming = self.incoming(number)?;
+        if incoming.taking.is_some() {
+            return self.full_records(number, lsn, packed);
+        }
         let database = Arc::clone(&incoming.database);
         let view = &incoming.view;
         let mut records = PackedRecords::new(packed);
@@ -320,11 +356,22 @@ impl Applier {
     fn is_complete(&self) -> bool {
         self.databases
             .values()
-            .all(|incoming| incoming.lacks(&incoming.goal) == 0)
+            .all(|incoming| incoming.taking.is_none() && incoming.lacks(&incoming.goal) == 0)
     }
 }
 
 impl Incoming {
+    /// The source holds this, by own numbers: it needs not be sent back.
+    pub(super) fn hear(&mut self, run: u64, vv: &VersionVector) {
+        let mut view = self.view.lock();
+        for (index, row) in vv.rows() {
+            self.source.raise(index, row.high);
+            if view.is_of(run) {
+                view.raise_index(index, row.high);
+            }
+        }
+    }
+
     /// Records of this vector that are not held here.
     fn lacks(&self, vv: &VersionVector) -> u64 {
         let commit = self.database.commit();

@@ -23,8 +23,8 @@ pub struct Collected {
     pub failed: Vec<(Target, String)>,
 }
 
-/// Longest time for what is pulled without anybody waiting for it.
-const BACKGROUND_SILENCE: Duration = Duration::from_secs(30);
+/// Longest time for what is pulled without anybody waiting for it; a whole state may be part of it.
+const BACKGROUND_SILENCE: Duration = Duration::from_mins(60);
 
 /// Pulls from one target until all that it held at contact is held here.
 async fn pull(
@@ -98,12 +98,20 @@ pub(super) async fn collect(
     collected
 }
 
-/// Pulls from one target without anybody waiting for it.
+/// Pulls from one target without anybody waiting for it, unless that is being done.
 pub(super) fn in_background(shared: &Arc<Shared>, target: Target) {
+    {
+        let mut pulling = shared.pulling.lock();
+        if pulling.contains(&target) {
+            return;
+        }
+        pulling.push(target.clone());
+    }
     let task = Arc::clone(shared);
     shared.runtime.spawn(async move {
         let deadline = Instant::now() + BACKGROUND_SILENCE;
         let (records, outcome) = pull(&task, target.clone(), deadline).await;
+        task.pulling.lock().retain(|one| *one != target);
         match outcome {
             Ok(()) => tracing::info!(%target, records, "handed over"),
             Err(reason) => tracing::warn!(%target, records, reason, "not handed over"),

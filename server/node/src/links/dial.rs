@@ -87,6 +87,21 @@ impl Dial {
         })
     }
 
+    fn goes_where(&self, other: &Self) -> bool {
+        self.wanted.kind == other.wanted.kind && self.wanted.target == other.wanted.target
+    }
+
+    /// Goes on counting where an earlier link to the same source ended.
+    fn count_on(&self, older: &Self) {
+        for (mine, theirs) in [
+            (&self.full_resyncs, &older.full_resyncs),
+            (&self.partial_resyncs, &older.partial_resyncs),
+            (&self.applied, &older.applied),
+        ] {
+            mine.store(theirs.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
     /// Shows a state; an empty reason takes the last one away.
     pub(super) fn show(&self, state: LinkState, reason: &str) {
         let mut shown = self.shown.lock();
@@ -166,11 +181,6 @@ impl Dial {
 /// Whom the instance has to dial now.
 fn wanted(shared: &Shared) -> Vec<Wanted> {
     let meta = shared.instance.meta();
-    let incarnation = if shared.instance.is_writable() {
-        meta.incarnation
-    } else {
-        0
-    };
     match meta.role {
         StoredRole::Replica => meta.follow.map(|target| Wanted {
             kind: LinkKind::Replica,
@@ -182,7 +192,7 @@ fn wanted(shared: &Shared) -> Vec<Wanted> {
             kind: LinkKind::Peer,
             target: peer.target,
             expected: (peer.server_id != 0).then_some(peer.server_id),
-            incarnation,
+            incarnation: meta.incarnation,
         }),
         StoredRole::Waiting => None,
     }
@@ -203,16 +213,21 @@ pub(super) async fn supervise(shared: Arc<Shared>) {
 pub(super) fn adjust(shared: &Arc<Shared>) -> Vec<Arc<Dial>> {
     let wanted = wanted(shared);
     let mut dials = shared.dials.lock();
+    let mut ended = Vec::new();
     dials.retain(|dial| {
         let keep = wanted.contains(&dial.wanted);
         if !keep {
             dial.stop();
+            ended.push(Arc::clone(dial));
         }
         keep
     });
     for one in wanted {
         if !dials.iter().any(|dial| dial.wanted == one) {
             let dial = Dial::new(one);
+            if let Some(older) = ended.iter().find(|older| older.goes_where(&dial)) {
+                dial.count_on(older);
+            }
             dial.begin(shared);
             dials.push(dial);
         }

@@ -1,26 +1,32 @@
 //! One database on its way to one receiver.
 //!
 //! ```text
-//! Stream:  log ─ filter by view ─▶ Records        full resync: Scan ─▶ Log (unfiltered) ─ done ─▶ Stream
+//! Stream        log ─ filter by view ─▶ Records
+//! full resync   Waiting ─ a place is free ─▶ Scan ─ all objects sent ─▶ Log (unfiltered) ─ taken over ─▶ Stream
 //! ```
 
 use super::receiver::{Receiver, origins_from};
-use super::shared::{Shared, SharedView};
+use super::shared::{Shared, SharedView, count};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tandem_merge::record::peek;
 use tandem_merge::{OriginIndex, VersionVector};
 use tandem_proto::status::LinkState;
 use tandem_replicate::message::RecordsFrame;
-use tandem_replicate::{Message, Verdict, View};
-use tandem_store::Database;
+use tandem_replicate::{FullMode, Message, Verdict, View};
 use tandem_store::log::{Class, LogReader, ReadError};
+use tandem_store::resync::Source;
+use tandem_store::{Database, StoreError};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::block_in_place;
 
 /// Records and bytes of one batch, and bytes of log that are read for one at most.
 const BATCH_RECORDS: u64 = 2_000;
 const BATCH_BYTES: usize = 256 << 10;
 const SCAN_BYTES: u64 = 4 << 20;
+/// Objects of one chunk of a full resync, in bytes; a larger object is sent in parts of this size.
+const CHUNK_BYTES: usize = 256 << 10;
+const PART_BYTES: usize = 4 << 20;
 
 /// Why a database cannot be sent on.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +40,24 @@ pub(super) enum FeedError {
     /// A record in the log does not decode.
     #[error(transparent)]
     Decode(#[from] tandem_merge::DecodeError),
+    /// The state could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The state that is being sent was replaced under the scan.
+    #[error("the source has taken over another state itself; its full resync begins again")]
+    Replaced,
+}
+
+/// What is sent.
+enum Stage {
+    /// Records that the receiver lacks.
+    Stream,
+    /// Nothing: other full resyncs are served.
+    Waiting(FullMode),
+    /// All objects.
+    Scan(Box<Source>),
+    /// All records since the scan began.
+    Log,
 }
 
 impl From<ReadError> for FeedError {
@@ -58,17 +82,27 @@ pub(super) struct Feed {
     told: VersionVector,
     /// Number of the life that the receiver writes under.
     own: Option<OriginIndex>,
+    stage: Stage,
+    /// The place among the full resyncs that are served at a time.
+    place: Option<OwnedSemaphorePermit>,
+    /// What was held when the scan began.
+    begun: VersionVector,
 }
 
 impl Feed {
     pub(super) fn new(
         database: &Arc<Database>,
         view: SharedView,
-        _verdict: &Verdict,
+        verdict: &Verdict,
         announced: usize,
     ) -> Result<Self, FeedError> {
-        let known = view.lock().clone();
-        let lsn = start_lsn(database, &known);
+        let (stage, lsn) = match verdict {
+            Verdict::Full(mode) => {
+                database.flush_all()?;
+                (Stage::Waiting(*mode), database.log.written())
+            }
+            _ => (Stage::Stream, start_lsn(database, &view.lock())),
+        };
         Ok(Self {
             database: Arc::clone(database),
             view,
@@ -77,6 +111,9 @@ impl Feed {
             told_lsn: lsn,
             told: VersionVector::new(),
             own: None,
+            stage,
+            place: None,
+            begun: VersionVector::new(),
         })
     }
 
@@ -87,33 +124,128 @@ impl Feed {
 
     /// Whether something waits that may be sent now.
     pub(super) fn has_more(&self, receiver: &Receiver) -> bool {
-        self.reader.lsn() < self.database.log.written() && self.window_open(receiver)
-    }
-
-    fn window_open(&self, receiver: &Receiver) -> bool {
-        receiver
-            .progress(self.database.number, |progress| progress.window.is_open())
-            .unwrap_or(false)
+        match self.stage {
+            // Asked again at every tick.
+            Stage::Waiting(_) => false,
+            Stage::Scan(..) => true,
+            Stage::Stream => {
+                self.reader.lsn() < self.database.log.written()
+                    && is_open(self.database.number, receiver)
+            }
+            Stage::Log => {
+                let number = self.database.number;
+                receiver.is_done(number)
+                    || (self.reader.lsn() < self.database.log.written()
+                        && is_open(number, receiver))
+            }
+        }
     }
 
     /// Appends the next batch to `out`. False: there was nothing to do.
-    pub(super) async fn step(
+    pub(super) fn step(
         &mut self,
-        _shared: &Arc<Shared>,
+        shared: &Arc<Shared>,
         receiver: &Receiver,
         out: &mut Vec<u8>,
     ) -> Result<bool, FeedError> {
-        if !self.has_more(receiver) {
-            return Ok(false);
+        match &self.stage {
+            Stage::Waiting(mode) => {
+                let mode = *mode;
+                let Ok(place) = Arc::clone(&shared.fulls).try_acquire_owned() else {
+                    return Ok(false);
+                };
+                block_in_place(|| self.begin_scan(mode, place, receiver, out))?;
+                count(&shared.served_full);
+            }
+            Stage::Scan(..) => block_in_place(|| self.scan(receiver, out))?,
+            Stage::Log if receiver.is_done(self.database.number) => {
+                self.stage = Stage::Stream;
+                self.place = None;
+                let streams = LinkState::Streaming;
+                receiver.progress(self.database.number, |progress| progress.state = streams);
+            }
+            Stage::Stream | Stage::Log => {
+                if !self.has_more(receiver) {
+                    return Ok(false);
+                }
+                block_in_place(|| self.records(receiver, out))?;
+            }
         }
-        block_in_place(|| self.records(receiver, out))?;
         Ok(true)
+    }
+
+    fn begin_scan(
+        &mut self,
+        mode: FullMode,
+        place: OwnedSemaphorePermit,
+        receiver: &Receiver,
+        out: &mut Vec<u8>,
+    ) -> Result<(), FeedError> {
+        let source = Source::begin(&self.database)?;
+        self.begun = source.history().vv.clone();
+        // NOTE: what was scanned speaks of origins that are announced afterwards, in front of it.
+        self.announce(receiver, out)?;
+        let mut history = Vec::new();
+        source.history().encode(&mut history);
+        Message::FullBegin {
+            database: self.database.number,
+            mode,
+            bytes: source.bytes(),
+            history: &history,
+        }
+        .encode(out);
+        self.reader = LogReader::open(Arc::clone(&self.database.log), source.lsn())?;
+        self.stage = Stage::Scan(Box::new(source));
+        self.place = Some(place);
+        Ok(())
+    }
+
+    /// The next chunk, or the end of the scan.
+    fn scan(&mut self, receiver: &Receiver, out: &mut Vec<u8>) -> Result<(), FeedError> {
+        let Stage::Scan(source) = &mut self.stage else {
+            return Ok(());
+        };
+        let number = self.database.number;
+        let mut packed = Vec::with_capacity(2 * CHUNK_BYTES);
+        let chunk = source.next_chunk(CHUNK_BYTES, &mut packed)?;
+        let ended = chunk
+            .is_none()
+            .then(|| self.database.commit().history.vv.clone());
+        self.announce(receiver, out)?;
+        if let Some(chunk) = chunk {
+            let mut rest = packed.as_slice();
+            while let Some((part, more)) = rest.split_at_checked(PART_BYTES) {
+                Message::FullPart {
+                    database: number,
+                    packed: part,
+                }
+                .encode(out);
+                rest = more;
+            }
+            Message::FullSlice {
+                database: number,
+                first: chunk.first,
+                last: chunk.last,
+                vv: chunk.vv,
+                packed: rest,
+            }
+            .encode(out);
+        } else if let Some(vv) = ended {
+            Message::FullEnd {
+                database: number,
+                vv,
+            }
+            .encode(out);
+            self.stage = Stage::Log;
+        }
+        Ok(())
     }
 
     fn records(&mut self, receiver: &Receiver, out: &mut Vec<u8>) -> Result<(), FeedError> {
         // NOTE: in this order, what is written was announced and is known to the view before.
         let limit = self.database.log.written();
         let view = self.announce(receiver, out)?;
+        let filters = matches!(self.stage, Stage::Stream);
         let number = self.database.number;
         let mut frame = RecordsFrame::begin(out, number);
         let stop = self.reader.lsn() + SCAN_BYTES;
@@ -121,7 +253,9 @@ impl Feed {
         while let Some(entry) = self.reader.next(limit)? {
             if entry.class == Class::Record {
                 let (origin, sequence) = peek(entry.payload)?;
-                if !view.holds(origin, sequence) {
+                if !filters {
+                    frame.push(out, entry.payload);
+                } else if !view.holds(origin, sequence) {
                     echoes += u64::from(self.own == Some(origin));
                     frame.push(out, entry.payload);
                 }
@@ -154,7 +288,21 @@ impl Feed {
                 .own
                 .and_then(|own| commit.history.origins.get(&own));
         }
-        if !view.reaches(&commit.history.base) {
+        match self.stage {
+            Stage::Stream if !view.reaches(&commit.history.base) => {
+                return Err(FeedError::LostPlace);
+            }
+            Stage::Stream | Stage::Waiting(_) => {}
+            // The log lacks what was taken over meanwhile; part of the scan lacks it, too.
+            Stage::Scan(..) | Stage::Log => {
+                if !commit.history.base.reached_by(&self.begun) {
+                    return Err(FeedError::Replaced);
+                }
+            }
+        }
+        if !matches!(self.stage, Stage::Waiting(_))
+            && self.reader.lsn() < self.database.serve_from()
+        {
             return Err(FeedError::LostPlace);
         }
         let origins = origins_from(&commit.history.origins, self.announced);
@@ -172,10 +320,11 @@ impl Feed {
     }
 
     /// Appends how far the source is, when that is news.
-    pub(super) fn head(&mut self, receiver: &Receiver, out: &mut Vec<u8>) {
-        if self.announce(receiver, out).is_err() {
-            return;
+    pub(super) fn head(&mut self, receiver: &Receiver, out: &mut Vec<u8>) -> Result<(), FeedError> {
+        if !matches!(self.stage, Stage::Stream) {
+            return Ok(());
         }
+        self.announce(receiver, out)?;
         let (vv, head) = {
             let commit = self.database.commit();
             (commit.history.vv.clone(), commit.head())
@@ -187,7 +336,7 @@ impl Feed {
             .collect();
         let lsn = self.reader.lsn();
         if rows.is_empty() && lsn == self.told_lsn {
-            return;
+            return Ok(());
         }
         self.told_lsn = lsn;
         self.told = vv;
@@ -198,17 +347,20 @@ impl Feed {
             rows,
         }
         .encode(out);
+        Ok(())
     }
+}
 
-    /// The state to show for this database.
-    pub(super) fn state(&self) -> LinkState {
-        LinkState::Streaming
-    }
+fn is_open(database: u32, receiver: &Receiver) -> bool {
+    receiver
+        .progress(database, |progress| progress.window.is_open())
+        .unwrap_or(false)
 }
 
 /// Where to begin to read: the newest segment that began with nothing the receiver lacks.
 fn start_lsn(database: &Database, view: &View) -> u64 {
     let segments = database.log.segments();
     let reached = segments.iter().rev().find(|info| view.reaches(&info.vv));
-    reached.or(segments.first()).map_or(0, |info| info.base)
+    let lsn = reached.or(segments.first()).map_or(0, |info| info.base);
+    lsn.max(database.serve_from())
 }

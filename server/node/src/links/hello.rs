@@ -189,30 +189,61 @@ pub(super) fn remember_as_source(
     })
 }
 
-/// Writes down what the receiver learned from the answer.
-pub(super) fn remember_as_receiver(
-    instance: &Instance,
+/// What a receiver learns from the answer: the data set and the group that it belongs to.
+#[derive(Debug)]
+pub(super) struct Adoption {
     kind: LinkKind,
-    welcome: &Welcome,
-    decision: &Decision,
-) -> io::Result<()> {
-    instance.update(|meta| {
-        if decision.agree {
-            meta.cluster_id.clone_from(&decision.cluster_id);
-            meta.cluster_agreed = true;
+    cluster_id: Option<String>,
+    server_id: u32,
+    epoch: u64,
+    waits: bool,
+}
+
+impl Adoption {
+    pub(super) fn new(kind: LinkKind, welcome: &Welcome, decision: Decision) -> Self {
+        let waits = welcome
+            .databases
+            .iter()
+            .any(|answer| match &answer.verdict {
+                Verdict::Refused(refusal) => refusal.code == RefuseCode::Foreign,
+                Verdict::Full(mode) => *mode == FullMode::Overwrite,
+                Verdict::Partial => false,
+            });
+        Self {
+            kind,
+            cluster_id: decision.agree.then_some(decision.cluster_id),
+            server_id: welcome.server_id,
+            epoch: welcome.epoch,
+            waits: waits && kind == LinkKind::Replica,
         }
-        match kind {
-            LinkKind::Peer if meta.members.is_empty() => {
-                meta.members = vec![meta.server_id, welcome.server_id];
+    }
+
+    /// Whether the instance does not belong to the source's data set before its own state was given
+    /// up: until then its data are foreign there, also after a crash.
+    pub(super) fn waits(&self) -> bool {
+        self.waits
+    }
+
+    /// Writes it down.
+    pub(super) fn remember(&self, instance: &Instance) -> io::Result<()> {
+        instance.update(|meta| {
+            if let Some(cluster_id) = &self.cluster_id {
+                meta.cluster_id.clone_from(cluster_id);
+                meta.cluster_agreed = true;
             }
-            LinkKind::Replica if meta.role == StoredRole::Replica => {
-                if meta.server_id != welcome.server_id {
-                    meta.server_id = welcome.server_id;
-                    meta.epoch = 0;
+            match self.kind {
+                LinkKind::Peer if meta.members.is_empty() => {
+                    meta.members = vec![meta.server_id, self.server_id];
                 }
-                meta.epoch = meta.epoch.max(welcome.epoch);
+                LinkKind::Replica if meta.role == StoredRole::Replica => {
+                    if meta.server_id != self.server_id {
+                        meta.server_id = self.server_id;
+                        meta.epoch = 0;
+                    }
+                    meta.epoch = meta.epoch.max(self.epoch);
+                }
+                _ => {}
             }
-            _ => {}
-        }
-    })
+        })
+    }
 }

@@ -7,7 +7,7 @@
 use super::acks::AckBook;
 use super::apply::{Applier, ApplyError};
 use super::dial::Dial;
-use super::hello::{hello, own_life_beyond, remember_as_receiver};
+use super::hello::{Adoption, hello, own_life_beyond};
 use super::shared::{PING_PERIOD, Settings, Shared};
 use super::wire::{WireError, read_frame, write_bytes, write_message};
 use crate::config::LINK_PORT_OFFSET;
@@ -19,7 +19,7 @@ use tandem_merge::history::Refused;
 use tandem_proto::status::LinkState;
 use tandem_replicate::handshake::check_welcome;
 use tandem_replicate::message::FRAME_BYTES_MAX;
-use tandem_replicate::{Hello, Message, Refusal, RefuseCode, Throttle, Verdict, Welcome};
+use tandem_replicate::{FullMode, Hello, Message, Refusal, RefuseCode, Throttle, Verdict, Welcome};
 use tandem_store::StoreError;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -107,7 +107,7 @@ pub(super) async fn run(shared: &Arc<Shared>, dial: &Arc<Dial>) -> Ended {
 async fn session(shared: &Arc<Shared>, dial: &Arc<Dial>, worked: &mut bool) -> Result<(), Failure> {
     let settings = shared.settings();
     let mut socket = connect(dial).await?;
-    let (hello, welcome) = shake_hands(shared, &settings, dial, &mut socket).await?;
+    let (hello, welcome, adoption) = shake_hands(shared, &settings, dial, &mut socket).await?;
     *worked = true;
     dial.heard();
     dial.met(welcome.server_id, &welcome.instance_id);
@@ -115,7 +115,9 @@ async fn session(shared: &Arc<Shared>, dial: &Arc<Dial>, worked: &mut bool) -> R
     let (incoming, queue) = mpsc::channel(QUEUE_FRAMES);
     let books = Arc::new(AckBook::default());
     let applier = tokio::task::block_in_place(|| {
-        Applier::new(shared, dial, &settings, &hello, &welcome, &outgoing, &books)
+        Applier::new(
+            shared, dial, &settings, &hello, &welcome, adoption, &outgoing, &books,
+        )
     })?;
     let mut applying = shared.runtime.spawn_blocking(move || applier.run(queue));
     let (mut reading, mut writing) = socket.into_split();
@@ -181,8 +183,13 @@ async fn shake_hands(
     settings: &Settings,
     dial: &Dial,
     socket: &mut TcpStream,
-) -> Result<(Hello, Welcome), Failure> {
-    let wish = *dial.wish.lock();
+) -> Result<(Hello, Welcome, Adoption), Failure> {
+    // What was begun and cut off by a crash goes on: the own state is given up in part already.
+    let unfinished = shared.instance.meta().unfinished_resync;
+    let wish = dial
+        .wish
+        .lock()
+        .or(unfinished.then_some(FullMode::Overwrite));
     let by_hand = dial.by_hand.load(Ordering::Relaxed);
     let hello = hello(shared, settings, dial.wanted.kind, by_hand, wish);
     write_message(
@@ -213,9 +220,13 @@ async fn shake_hands(
             return Err(refusal.into());
         }
     }
-    remember_as_receiver(&shared.instance, dial.wanted.kind, &welcome, &decision)
-        .map_err(Failure::Persist)?;
-    Ok((hello, welcome))
+    let adoption = Adoption::new(dial.wanted.kind, &welcome, decision);
+    if !adoption.waits() {
+        adoption
+            .remember(&shared.instance)
+            .map_err(Failure::Persist)?;
+    }
+    Ok((hello, welcome, adoption))
 }
 
 async fn read(

@@ -193,6 +193,12 @@ impl Receiver {
         .unwrap_or(Err(Confused))
     }
 
+    /// Whether it has taken over the state that it was sent.
+    pub(super) fn is_done(&self, database: u32) -> bool {
+        self.progress(database, |progress| progress.done)
+            .unwrap_or(false)
+    }
+
     /// Notes where the logs stand now; called once a second.
     pub(super) fn mark(&self) {
         let now = wall_ms();

@@ -5,6 +5,7 @@ use super::receiver::Receiver;
 use super::waker::Waker;
 use crate::config::AppendFsync;
 use crate::instance::{Instance, random_u64, wall_ms};
+use crate::meta::Target;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub(super) struct Shared {
     pub(super) horizons: Mutex<HashMap<u32, Horizon>>,
     pub(super) receivers: Mutex<Vec<Arc<Receiver>>>,
     pub(super) dials: Mutex<Vec<Arc<Dial>>>,
+    /// Instances that are pulled from in the background.
+    pub(super) pulling: Mutex<Vec<Target>>,
     /// Counts acks of any receiver.
     pub(super) acks: watch::Sender<u64>,
     /// Full resyncs that may be served now.
@@ -82,6 +85,7 @@ impl Shared {
             horizons: Mutex::default(),
             receivers: Mutex::default(),
             dials: Mutex::default(),
+            pulling: Mutex::default(),
             acks: watch::Sender::new(0),
             fulls: Arc::new(Semaphore::new(fulls)),
             served_full: AtomicU64::new(0),

@@ -100,9 +100,8 @@ impl Shipper {
             numbering,
             feed.lsn(),
         );
-        match answer.verdict {
-            Verdict::Full(_) => count(&self.shared.served_full),
-            _ => count(&self.shared.served_partial),
+        if answer.verdict == Verdict::Partial {
+            count(&self.shared.served_partial);
         }
         self.feeds.insert(database.number, feed);
         Ok(())
@@ -176,7 +175,7 @@ impl Shipper {
         let (receiver, out) = (&self.receiver, &mut self.out);
         for feed in self.feeds.values_mut() {
             out.clear();
-            sent |= feed.step(&self.shared, receiver, out).await?;
+            sent |= feed.step(&self.shared, receiver, out)?;
             if !out.is_empty() {
                 write_bytes(socket, out, self.settings.silence).await?;
             }
@@ -192,7 +191,7 @@ impl Shipper {
         self.receiver.mark();
         self.out.clear();
         for feed in self.feeds.values_mut() {
-            feed.head(&self.receiver, &mut self.out);
+            feed.head(&self.receiver, &mut self.out)?;
         }
         Message::Ping {
             clock_ms: wall_ms(),

@@ -6,12 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 use tandem_merge::stamp::stamp_of_ms;
-use tandem_merge::{Dot, Effect, EffectWriter, Marks, NEVER, Objects, Origin};
+use tandem_merge::{Dot, Draft, Effect, EffectWriter, Marks, NEVER, Objects, Origin};
 use tandem_node::config::{Config, LINK_PORT_OFFSET};
 use tandem_node::instance::{Instance, wall_ms};
 use tandem_node::links::Links;
 use tandem_node::meta::{Peer, StoredRole, Target};
 use tandem_proto::status::{LinkState, LinkStatus};
+use tandem_store::database::Retention;
 use tandem_store::disk::{Disk, RealDisk};
 use tandem_store::tree::Engine;
 use tandem_store::{Database, Options, Store};
@@ -66,8 +67,16 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts what lies in `directory`.
+    /// Starts what lies in `directory`; a writer has to be able to go on.
     pub async fn start(directory: &Path, setup: &Setup) -> Self {
+        let node = Self::start_as_it_may(directory, setup).await;
+        let is_writer = node.instance.meta().role == StoredRole::Writer;
+        assert_eq!(node.instance.is_writable(), is_writer);
+        node
+    }
+
+    /// Starts what lies in `directory`; a writer goes on when its data are whole.
+    pub async fn start_as_it_may(directory: &Path, setup: &Setup) -> Self {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let mut config = Config {
             port: setup.port,
@@ -92,7 +101,7 @@ impl Node {
             .expect("the identity is stored");
         if instance.meta().role == StoredRole::Writer {
             let epoch = instance.meta().epoch;
-            instance.resume_writer(epoch).expect("writes again");
+            drop(instance.resume_writer(epoch));
         }
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, setup.port + LINK_PORT_OFFSET));
         let links = Links::start(Arc::clone(&instance), &[(address, false)])
@@ -155,6 +164,57 @@ impl Node {
         database.flush(receipt.lsn).expect("flushes");
         self.links.wake();
         receipt.dot
+    }
+
+    /// DEL; written to the log and announced to links.
+    pub fn delete(&self, number: u32, key: &str) {
+        let database = self.database(number);
+        let mut effects = EffectWriter::default();
+        let wall = stamp_of_ms(wall_ms());
+        let mut locked = database.lock_one(key.as_bytes(), wall).expect("locks");
+        {
+            let origins = locked.origins();
+            let mut draft = Draft::new(&locked, &origins, locked.own(), locked.now());
+            assert!(draft.delete(key.as_bytes()), "{key} is there");
+            draft.finish(0, &mut effects);
+        }
+        let receipt = locked.commit(&effects).expect("commits");
+        drop(locked);
+        database
+            .flush(receipt.expect("is a record").lsn)
+            .expect("flushes");
+        self.links.wake();
+    }
+
+    /// Writes until the log is long, then removes all of it that is not needed for a restart, whoever
+    /// waits for it.
+    pub fn lose_log(&self, number: u32) {
+        let database = self.database(number);
+        let keep = Retention {
+            segments_min: 1,
+            bytes_max: 1,
+        };
+        let value = "x".repeat(4_096);
+        let mut round = 0;
+        loop {
+            for _ in 0..32 {
+                self.set(number, "filler", &value);
+            }
+            while !database.checkpoint().expect("checkpoints") {}
+            let (removed, _) = database.purge(u64::MAX, keep).expect("purges");
+            round += 1;
+            assert!(round < 1_000, "the log never ends a segment");
+            if removed > 0 && round > 1 {
+                return;
+            }
+        }
+    }
+
+    /// Digest of what a database shows.
+    pub fn digest(&self, number: u32) -> (u128, u64) {
+        let database = self.database(number);
+        let now = database.now(stamp_of_ms(wall_ms()));
+        database.digest(now).expect("digests")
     }
 
     pub fn get(&self, number: u32, key: &str) -> Option<String> {
@@ -229,12 +289,21 @@ impl Node {
 
 /// Waits until all of these hold the same, and checks that they show the same.
 pub async fn converged(number: u32, nodes: &[&Node]) {
-    until("equal vectors", || {
+    let deadline = Moment::now() + PATIENCE;
+    let equal = || {
         nodes
             .windows(2)
             .all(|pair| pair[0].vector(number) == pair[1].vector(number))
-    })
-    .await;
+    };
+    while !equal() {
+        if Moment::now() > deadline {
+            for node in nodes {
+                eprintln!("{:?}\n{:?}", node.vector(number), node.links.status());
+            }
+            panic!("never held the same");
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
     for pair in nodes.windows(2) {
         assert_eq!(pair[0].all(number), pair[1].all(number));
     }

@@ -51,16 +51,17 @@ pub fn judge(
     source: &History,
     same_cluster: bool,
 ) -> Verdict {
-    if let Some(mode) = wish {
-        return full(mode, held, source);
-    }
-    if kind == LinkKind::Replica && held.unknown && !same_cluster {
+    let given_up = wish == Some(FullMode::Overwrite);
+    if kind == LinkKind::Replica && held.unknown && !same_cluster && !given_up {
         return refused(
             RefuseCode::Foreign,
             "this instance holds data that the new primary does not know; `SLAVEOF host port force` \
              gives them up"
                 .to_owned(),
         );
+    }
+    if let Some(mode) = wish {
+        return full(mode, held, source);
     }
     if let Some((first, last)) = hole_needed(held, source) {
         return refused(
@@ -76,10 +77,9 @@ pub fn judge(
     }
     match kind {
         LinkKind::Replica => full(FullMode::Replace, held, source),
-        LinkKind::Peer | LinkKind::Handover if held.is_empty() => {
-            full(FullMode::Merge, held, source)
-        }
-        LinkKind::Peer | LinkKind::Handover => refused(
+        LinkKind::Handover => full(FullMode::Merge, held, source),
+        LinkKind::Peer if held.is_empty() => full(FullMode::Merge, held, source),
+        LinkKind::Peer => refused(
             RefuseCode::LostPlace,
             "lost place: the source's log no longer holds what is missing here; ask for a full \
              resync with `SLAVEOF host port`"
