@@ -105,6 +105,7 @@ impl World {
             })?;
         }
         let count = self.instances.len();
+        // Elements that everybody shows say nothing.
         let differs = |texts: &Vec<String>| {
             let bare = |text: &String| text.split_once(": ").map(|(_, t)| t.to_owned());
             texts.len() != count || texts.iter().any(|text| bare(text) != bare(&texts[0]))

@@ -68,6 +68,8 @@ pub(crate) struct Feed {
     own: Option<Origin>,
     told: VersionVector,
     told_lsn: u64,
+    /// What was held when the scan began: the log goes on from there.
+    scanned_from: Option<VersionVector>,
     sabotage: Sabotage,
 }
 
@@ -160,9 +162,11 @@ impl Feed {
         let reached = segments.iter().rev().find(|info| view.reaches(&info.vv));
         let mut lsn = reached.or(segments.first()).map_or(0, |info| info.base);
         let mut stage = Stage::Stream;
+        let mut scanned_from = None;
         if let Verdict::Full(_) = welcome.databases[0].verdict {
             let scan = Source::begin(&database).map_err(|e| End::Passing(e.to_string()))?;
             lsn = scan.lsn();
+            scanned_from = Some(scan.history().vv.clone());
             stage = Stage::Scan(Box::new(scan));
         }
         let mut feed = Self {
@@ -176,6 +180,7 @@ impl Feed {
             own: hello.own,
             told: VersionVector::new(),
             told_lsn: lsn,
+            scanned_from,
             sabotage,
         };
         if hello.kind != LinkKind::Handover {
@@ -275,6 +280,15 @@ impl Feed {
         random: &mut Random,
         out: &mut Vec<u8>,
     ) -> Result<(), End> {
+        // What another state brought in meanwhile is not in the log behind the scan.
+        let serves = |from: &VersionVector| {
+            let commit = self.database.commit();
+            commit.history.base.reached_by(from)
+        };
+        let streams = matches!(self.stage, Stage::Stream);
+        if !streams && !self.scanned_from.as_ref().is_none_or(serves) {
+            return Err(End::Passing("the state changed under the scan".to_owned()));
+        }
         if let Stage::Scan(scan) = &mut self.stage {
             for _ in 0..CHUNKS {
                 let mut packed = Vec::new();

@@ -67,6 +67,7 @@ pub(crate) struct Pull {
     pub(crate) duplicates: u64,
     pub(crate) applied: u64,
     pub(crate) switched: u64,
+    has_switched: bool,
 }
 
 /// What the receiver says first.
@@ -136,6 +137,7 @@ impl Pull {
             duplicates: 0,
             applied: 0,
             switched: 0,
+            has_switched: false,
         })
     }
 
@@ -248,6 +250,7 @@ impl Pull {
         full.intake.switch()?;
         receiver.wish = None;
         self.switched += 1;
+        self.has_switched = true;
         self.receipts.replaced(&self.database, out);
         Ok(())
     }
@@ -286,7 +289,15 @@ impl Pull {
                 view.raise_index(dot.origin, dot.sequence);
             }
         };
-        match self.database.apply(record, &self.map, &mut admitted)? {
+        let applied = self.database.apply(record, &self.map, &mut admitted);
+        let named = |error| match End::from(error) {
+            End::Broken(Failure { class, text }) => {
+                let text = format!("{} <- {}: {text}", receiver.name, self.source);
+                End::Broken(Failure { class, text })
+            }
+            passing @ End::Passing(_) => passing,
+        };
+        match applied.map_err(named)? {
             Applied::Applied(dot, _) => {
                 self.applied += 1;
                 if dot.sequence != before.high(dot.origin) + 1 {
@@ -295,6 +306,8 @@ impl Pull {
                     return Err(Failure::new("order", text).into());
                 }
             }
+            // Behind a state the source sends everything until it hears that the state is served.
+            Applied::Skipped(_) if self.has_switched => {}
             Applied::Skipped(_) => self.duplicates += 1,
         }
         Ok(())

@@ -415,8 +415,14 @@ impl Cells {
 
     /// Hands every dirty object to the tree in one sorted run; `grown` is raised by the number of
     /// keys that the tree gains (also on failure: their marks say so already, and they stay dirty).
-    /// Objects stay marked [`mark::FLUSHING`] until [`Cells::flushed`].
-    pub fn ingest_dirty(&self, tree: &Tree, grown: &mut Counts) -> Result<(), StoreError> {
+    /// Objects stay marked [`mark::FLUSHING`] until [`Cells::flushed`]. `seal` runs when all is
+    /// written and before any of it counts: a tree in force must never be ahead of the log.
+    pub fn ingest_dirty(
+        &self,
+        tree: &Tree,
+        grown: &mut Counts,
+        seal: impl FnOnce() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let result = tree.ingest(|sink| {
             let mut arena = Vec::new();
             let mut spans: Vec<(u64, usize, usize, usize, bool)> = Vec::new();
@@ -435,7 +441,7 @@ impl Cells {
                     }
                 }
             }
-            Ok::<(), StoreError>(())
+            seal()
         });
         if result.is_err() {
             self.settle(mark::DIRTY);

@@ -4,7 +4,7 @@
 //! ```text
 //! 1 under the commit lock: P = head, history at P
 //! 2 slice by slice under its shard lock: encode what is dirty (may be newer than P: a fuzzy cut)
-//! 3 log durable to its present head: the tree must never be ahead of the log
+//! 3 log durable to its present head, then the run counts: the tree is never ahead of the log
 //! 4 manifest: tree, P, history at P           ← in force
 //! ```
 //!
@@ -66,9 +66,12 @@ impl Database {
             return Ok(true);
         }
         let tree = self.cells.tree();
-        self.cells.ingest_dirty(&tree, &mut upkeep.tree_counts)?;
-        self.flush_all()?;
-        self.log.sync()?;
+        self.cells
+            .ingest_dirty(&tree, &mut upkeep.tree_counts, || {
+                self.flush_all()?;
+                self.log.sync()?;
+                Ok(())
+            })?;
         if !Arc::ptr_eq(&tree, &self.cells.tree()) {
             return Ok(false);
         }

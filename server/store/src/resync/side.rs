@@ -99,7 +99,9 @@ impl Side {
     /// Writes all dirty objects to the tree.
     pub(super) fn write_dirty(&mut self) -> Result<(), StoreError> {
         let tree = self.cells.tree();
-        self.cells.ingest_dirty(&tree, &mut self.tree_counts)?;
+        // No manifest names this tree yet; the switch makes the log durable before one does.
+        self.cells
+            .ingest_dirty(&tree, &mut self.tree_counts, || Ok(()))?;
         self.cells.flushed();
         Ok(())
     }
