@@ -2,7 +2,7 @@
 
 use super::acks::AckBook;
 use super::dial::Dial;
-use super::hello::Adoption;
+use super::hello::{Adoption, Agreed};
 use super::receive::Received;
 use super::receiver::weight;
 use super::shared::{Settings, Shared, SharedView};
@@ -15,7 +15,7 @@ use std::time::Duration;
 use tandem_merge::{Origin, OriginIndex, VersionVector};
 use tandem_proto::status::{LinkKind, LinkState};
 use tandem_replicate::message::{MessageError, PackedRecords, WelcomeDatabase};
-use tandem_replicate::{Hello, Message, Refusal, Verdict, Welcome};
+use tandem_replicate::{Message, Refusal, Verdict};
 use tandem_store::database::{Applied, OriginMap};
 use tandem_store::resync::Chunk;
 use tandem_store::{Database, StoreError};
@@ -78,12 +78,15 @@ impl Applier {
         shared: &Arc<Shared>,
         dial: &Arc<Dial>,
         settings: &Settings,
-        hello: &Hello,
-        welcome: &Welcome,
-        adoption: Adoption,
+        agreed: Agreed,
         outgoing: &UnboundedSender<Vec<u8>>,
         books: &Arc<AckBook>,
     ) -> Result<Self, ApplyError> {
+        let Agreed {
+            hello,
+            welcome,
+            adoption,
+        } = agreed;
         let mut applier = Self {
             shared: Arc::clone(shared),
             dial: Arc::clone(dial),

@@ -24,7 +24,7 @@ pub struct Collected {
 }
 
 /// Longest time for what is pulled without anybody waiting for it; a whole state may be part of it.
-const BACKGROUND_SILENCE: Duration = Duration::from_mins(60);
+const BACKGROUND_SILENCE: Duration = Duration::from_hours(1);
 
 /// Pulls from one target until all that it held at contact is held here.
 async fn pull(

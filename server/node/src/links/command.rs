@@ -5,7 +5,6 @@ use super::dial;
 use crate::instance::RoleError;
 use crate::meta::{Peer, StoredRole, Target};
 use std::sync::atomic::Ordering;
-use tandem_proto::status::LinkKind;
 use tandem_replicate::FullMode;
 
 /// Why a command about links was refused. The text is the whole RESP error.

@@ -132,11 +132,6 @@ impl Dial {
         instance_id.clone_into(&mut shown.instance_id);
     }
 
-    /// The state shown.
-    pub(super) fn state(&self) -> LinkState {
-        self.shown.lock().state
-    }
-
     /// Notes a sign of life of the source.
     pub(super) fn heard(&self) {
         self.heard_ms.store(wall_ms(), Ordering::Relaxed);

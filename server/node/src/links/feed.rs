@@ -271,7 +271,7 @@ impl Feed {
             self.told_lsn = lsn;
             receiver.echoes.fetch_add(echoes, Ordering::Relaxed);
             receiver.progress(number, |progress| {
-                progress.window.sent(lsn, sent, bytes as u64)
+                progress.window.sent(lsn, sent, bytes as u64);
             });
         }
         Ok(())

@@ -189,6 +189,14 @@ pub(super) fn remember_as_source(
     })
 }
 
+/// What both sides said.
+#[derive(Debug)]
+pub(super) struct Agreed {
+    pub(super) hello: Hello,
+    pub(super) welcome: Welcome,
+    pub(super) adoption: Adoption,
+}
+
 /// What a receiver learns from the answer: the data set and the group that it belongs to.
 #[derive(Debug)]
 pub(super) struct Adoption {

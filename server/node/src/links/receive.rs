@@ -7,7 +7,7 @@
 use super::acks::AckBook;
 use super::apply::{Applier, ApplyError};
 use super::dial::Dial;
-use super::hello::{Adoption, hello, own_life_beyond};
+use super::hello::{Adoption, Agreed, hello, own_life_beyond};
 use super::shared::{PING_PERIOD, Settings, Shared};
 use super::wire::{WireError, read_frame, write_bytes, write_message};
 use crate::config::LINK_PORT_OFFSET;
@@ -19,7 +19,7 @@ use tandem_merge::history::Refused;
 use tandem_proto::status::LinkState;
 use tandem_replicate::handshake::check_welcome;
 use tandem_replicate::message::FRAME_BYTES_MAX;
-use tandem_replicate::{FullMode, Hello, Message, Refusal, RefuseCode, Throttle, Verdict, Welcome};
+use tandem_replicate::{FullMode, Message, Refusal, RefuseCode, Throttle, Verdict, Welcome};
 use tandem_store::StoreError;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -107,17 +107,16 @@ pub(super) async fn run(shared: &Arc<Shared>, dial: &Arc<Dial>) -> Ended {
 async fn session(shared: &Arc<Shared>, dial: &Arc<Dial>, worked: &mut bool) -> Result<(), Failure> {
     let settings = shared.settings();
     let mut socket = connect(dial).await?;
-    let (hello, welcome, adoption) = shake_hands(shared, &settings, dial, &mut socket).await?;
+    let agreed = shake_hands(shared, &settings, dial, &mut socket).await?;
     *worked = true;
     dial.heard();
-    dial.met(welcome.server_id, &welcome.instance_id);
+    dial.met(agreed.welcome.server_id, &agreed.welcome.instance_id);
+    let refused = first_refusal(&agreed.welcome);
     let (outgoing, to_send) = mpsc::unbounded_channel();
     let (incoming, queue) = mpsc::channel(QUEUE_FRAMES);
     let books = Arc::new(AckBook::default());
     let applier = tokio::task::block_in_place(|| {
-        Applier::new(
-            shared, dial, &settings, &hello, &welcome, adoption, &outgoing, &books,
-        )
+        Applier::new(shared, dial, &settings, agreed, &outgoing, &books)
     })?;
     let mut applying = shared.runtime.spawn_blocking(move || applier.run(queue));
     let (mut reading, mut writing) = socket.into_split();
@@ -125,7 +124,7 @@ async fn session(shared: &Arc<Shared>, dial: &Arc<Dial>, worked: &mut bool) -> R
         ended = read(shared, dial, &settings, &mut reading, incoming, &outgoing) => ended,
         ended = write(&settings, &mut writing, to_send) => ended,
         ended = keep_time(shared, &books, &outgoing) => ended,
-        ended = try_refused_again(&welcome) => ended,
+        ended = try_refused_again(refused) => ended,
         applied = &mut applying => {
             let message = Message::Bye { reason: "done".to_owned() };
             drop(write_message(&mut writing, &message, settings.silence).await);
@@ -140,21 +139,20 @@ async fn session(shared: &Arc<Shared>, dial: &Arc<Dial>, worked: &mut bool) -> R
 /// How long a link goes on of which some databases were refused, before they are asked for again.
 const REFUSED_AGAIN: Duration = Duration::from_secs(5);
 
-async fn try_refused_again(welcome: &Welcome) -> Result<(), Failure> {
-    let refused = welcome
-        .databases
-        .iter()
-        .find_map(|answer| match &answer.verdict {
-            Verdict::Refused(refusal) => Some(refusal.clone()),
-            _ => None,
-        });
-    match refused {
-        Some(refusal) => {
-            sleep(REFUSED_AGAIN).await;
-            Err(refusal.into())
-        }
-        None => std::future::pending().await,
-    }
+fn first_refusal(welcome: &Welcome) -> Option<Refusal> {
+    let mut answers = welcome.databases.iter();
+    answers.find_map(|answer| match &answer.verdict {
+        Verdict::Refused(refusal) => Some(refusal.clone()),
+        Verdict::Partial | Verdict::Full(_) => None,
+    })
+}
+
+async fn try_refused_again(refused: Option<Refusal>) -> Result<(), Failure> {
+    let Some(refusal) = refused else {
+        return std::future::pending().await;
+    };
+    sleep(REFUSED_AGAIN).await;
+    Err(refusal.into())
 }
 
 async fn connect(dial: &Dial) -> Result<TcpStream, Failure> {
@@ -183,7 +181,7 @@ async fn shake_hands(
     settings: &Settings,
     dial: &Dial,
     socket: &mut TcpStream,
-) -> Result<(Hello, Welcome, Adoption), Failure> {
+) -> Result<Agreed, Failure> {
     // What was begun and cut off by a crash goes on: the own state is given up in part already.
     let unfinished = shared.instance.meta().unfinished_resync;
     let wish = dial
@@ -226,7 +224,11 @@ async fn shake_hands(
             .remember(&shared.instance)
             .map_err(Failure::Persist)?;
     }
-    Ok((hello, welcome, adoption))
+    Ok(Agreed {
+        hello,
+        welcome,
+        adoption,
+    })
 }
 
 async fn read(

@@ -39,7 +39,6 @@ pub(super) struct Receiver {
     pub(super) port: u16,
     pub(super) server_id: u32,
     pub(super) instance_id: String,
-    pub(super) run: u64,
     pub(super) own: Option<Origin>,
     /// Wakes the sending side: a window opened, a state was taken over.
     pub(super) wake: Notify,
@@ -73,7 +72,6 @@ impl Receiver {
             port: hello.port,
             server_id: hello.server_id,
             instance_id: hello.instance_id.clone(),
-            run: hello.run,
             own: hello.own,
             wake: Notify::new(),
             echoes: AtomicU64::new(0),

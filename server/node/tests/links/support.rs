@@ -18,10 +18,10 @@ use tandem_store::tree::Engine;
 use tandem_store::{Database, Options, Store};
 
 /// Longest wait for anything that has to come.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until `holds`; fails with `what` after [`PATIENCE`].
-pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Moment::now() + PATIENCE;
     while !holds() {
         assert!(Moment::now() < deadline, "never happened: {what}");
@@ -30,7 +30,7 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// A client port whose link port is free.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     loop {
         let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = probe.local_addr().expect("its address").port();
@@ -41,15 +41,15 @@ pub fn free_port() -> u16 {
 }
 
 /// How an instance is made.
-pub struct Setup {
-    pub server_id: u32,
-    pub port: u16,
-    pub segment_bytes: u64,
-    pub change: fn(&mut Config),
+pub(crate) struct Setup {
+    pub(crate) server_id: u32,
+    pub(crate) port: u16,
+    pub(crate) segment_bytes: u64,
+    pub(crate) change: fn(&mut Config),
 }
 
 impl Setup {
-    pub fn new(server_id: u32) -> Self {
+    pub(crate) fn new(server_id: u32) -> Self {
         Self {
             server_id,
             port: free_port(),
@@ -60,15 +60,15 @@ impl Setup {
 }
 
 /// An instance with its links.
-pub struct Node {
-    pub instance: Arc<Instance>,
-    pub links: Arc<Links>,
-    pub port: u16,
+pub(crate) struct Node {
+    pub(crate) instance: Arc<Instance>,
+    pub(crate) links: Arc<Links>,
+    pub(crate) port: u16,
 }
 
 impl Node {
     /// Starts what lies in `directory`; a writer has to be able to go on.
-    pub async fn start(directory: &Path, setup: &Setup) -> Self {
+    pub(crate) async fn start(directory: &Path, setup: &Setup) -> Self {
         let node = Self::start_as_it_may(directory, setup).await;
         let is_writer = node.instance.meta().role == StoredRole::Writer;
         assert_eq!(node.instance.is_writable(), is_writer);
@@ -76,7 +76,7 @@ impl Node {
     }
 
     /// Starts what lies in `directory`; a writer goes on when its data are whole.
-    pub async fn start_as_it_may(directory: &Path, setup: &Setup) -> Self {
+    pub(crate) async fn start_as_it_may(directory: &Path, setup: &Setup) -> Self {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let mut config = Config {
             port: setup.port,
@@ -114,7 +114,7 @@ impl Node {
         }
     }
 
-    pub fn target(&self) -> Target {
+    pub(crate) fn target(&self) -> Target {
         Target {
             host: "127.0.0.1".to_owned(),
             port: self.port,
@@ -122,14 +122,14 @@ impl Node {
     }
 
     /// Makes it a writer of the next epoch.
-    pub fn promote(&self) -> Origin {
+    pub(crate) fn promote(&self) -> Origin {
         self.instance
             .become_writer(self.instance.meta().epoch + 1)
             .expect("writes")
     }
 
     /// Makes `other` its other master.
-    pub fn pair_with(&self, other: &Self) {
+    pub(crate) fn pair_with(&self, other: &Self) {
         let server_id = other.instance.meta().server_id;
         let peer = Peer {
             target: other.target(),
@@ -138,13 +138,13 @@ impl Node {
         self.links.set_peer(Some(peer)).expect("has a peer");
     }
 
-    pub fn database(&self, number: u32) -> Arc<Database> {
+    pub(crate) fn database(&self, number: u32) -> Arc<Database> {
         let database = self.instance.store.database(number).expect("opens");
         Arc::clone(database.expect("exists"))
     }
 
     /// SET without anything else; written to the log and announced to links.
-    pub fn set(&self, number: u32, key: &str, value: &str) -> Dot {
+    pub(crate) fn set(&self, number: u32, key: &str, value: &str) -> Dot {
         let database = self.database(number);
         let mut effects = EffectWriter::default();
         effects.push(&Effect::SetString {
@@ -167,7 +167,7 @@ impl Node {
     }
 
     /// DEL; written to the log and announced to links.
-    pub fn delete(&self, number: u32, key: &str) {
+    pub(crate) fn delete(&self, number: u32, key: &str) {
         let database = self.database(number);
         let mut effects = EffectWriter::default();
         let wall = stamp_of_ms(wall_ms());
@@ -188,7 +188,7 @@ impl Node {
 
     /// Writes until the log is long, then removes all of it that is not needed for a restart, whoever
     /// waits for it.
-    pub fn lose_log(&self, number: u32) {
+    pub(crate) fn lose_log(&self, number: u32) {
         let database = self.database(number);
         let keep = Retention {
             segments_min: 1,
@@ -211,13 +211,13 @@ impl Node {
     }
 
     /// Digest of what a database shows.
-    pub fn digest(&self, number: u32) -> (u128, u64) {
+    pub(crate) fn digest(&self, number: u32) -> (u128, u64) {
         let database = self.database(number);
         let now = database.now(stamp_of_ms(wall_ms()));
         database.digest(now).expect("digests")
     }
 
-    pub fn get(&self, number: u32, key: &str) -> Option<String> {
+    pub(crate) fn get(&self, number: u32, key: &str) -> Option<String> {
         let database = self.instance.store.get(number)?;
         let wall = stamp_of_ms(wall_ms());
         let locked = database.lock_one(key.as_bytes(), wall).expect("locks");
@@ -227,7 +227,7 @@ impl Node {
     }
 
     /// Every visible string of a database.
-    pub fn all(&self, number: u32) -> BTreeMap<String, String> {
+    pub(crate) fn all(&self, number: u32) -> BTreeMap<String, String> {
         let mut out = BTreeMap::new();
         let Some(database) = self.instance.store.get(number) else {
             return out;
@@ -246,7 +246,7 @@ impl Node {
     }
 
     /// What it holds: highest sequence by origin.
-    pub fn vector(&self, number: u32) -> BTreeMap<Origin, u64> {
+    pub(crate) fn vector(&self, number: u32) -> BTreeMap<Origin, u64> {
         let Some(database) = self.instance.store.get(number) else {
             return BTreeMap::new();
         };
@@ -259,17 +259,17 @@ impl Node {
     }
 
     /// The one link that it dials.
-    pub fn link(&self) -> LinkStatus {
+    pub(crate) fn link(&self) -> LinkStatus {
         let (links, _) = self.links.status();
         links.into_iter().next().expect("it dials")
     }
 
-    pub fn link_state(&self) -> Option<LinkState> {
+    pub(crate) fn link_state(&self) -> Option<LinkState> {
         self.links.status().0.first().map(|link| link.state)
     }
 
     /// Records that were sent to those who wrote them.
-    pub fn echoes(&self) -> u64 {
+    pub(crate) fn echoes(&self) -> u64 {
         self.links
             .status()
             .1
@@ -279,7 +279,7 @@ impl Node {
     }
 
     /// Makes all it has durable and stops.
-    pub fn stop(self) {
+    pub(crate) fn stop(self) {
         for database in self.instance.store.opened() {
             database.flush_all().expect("flushes");
             database.log.sync().expect("syncs");
@@ -288,7 +288,7 @@ impl Node {
 }
 
 /// Waits until all of these hold the same, and checks that they show the same.
-pub async fn converged(number: u32, nodes: &[&Node]) {
+pub(crate) async fn converged(number: u32, nodes: &[&Node]) {
     let deadline = Moment::now() + PATIENCE;
     let equal = || {
         nodes

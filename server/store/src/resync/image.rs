@@ -40,12 +40,7 @@ pub(super) fn range_end(first: u64, slices: usize) -> u64 {
 impl Image {
     /// Takes the objects from `first` to `last`, which lie in one shard; those in memory up to about
     /// `bytes_max`, which may end it earlier.
-    pub(super) fn take(
-        database: &Database,
-        first: u64,
-        last: u64,
-        bytes_max: usize,
-    ) -> Result<Self, StoreError> {
+    pub(super) fn take(database: &Database, first: u64, last: u64, bytes_max: usize) -> Self {
         let at = shard_of(first);
         let mut image = Self {
             last,
@@ -75,7 +70,7 @@ impl Image {
             image.stored = Some(Box::new(tree.scan(first, image.last)));
         }
         drop(shard);
-        Ok(image)
+        image
     }
 
     /// Copies objects in order. False: it is full, and ends before the next one.

@@ -85,6 +85,9 @@ impl Ingest {
     }
 }
 
+/// Own objects with their hashes, what was held when they were taken, and the last hash they reach.
+type Own = (Vec<(u64, Object)>, VersionVector, u64);
+
 struct Merging<'d> {
     database: &'d Database,
     mode: Mode,
@@ -178,15 +181,11 @@ impl Merging<'_> {
 
     /// Own objects from `first` on, up to `last` at most, with what was held at that moment and the
     /// last hash that they reach.
-    fn own(
-        &self,
-        first: u64,
-        last: u64,
-    ) -> Result<(Vec<(u64, Object)>, VersionVector, u64), StoreError> {
+    fn own(&self, first: u64, last: u64) -> Result<Own, StoreError> {
         if self.mode == Mode::Replace {
             return Ok((Vec::new(), VersionVector::new(), last));
         }
-        let mut image = Image::take(self.database, first, last, OWN_BYTES)?;
+        let mut image = Image::take(self.database, first, last, OWN_BYTES);
         let (vv, mut end) = (std::mem::take(&mut image.vv), image.last);
         let (mut objects, mut bytes) = (Vec::new(), 0);
         image.visit(|hash, key, state| {

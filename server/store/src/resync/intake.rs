@@ -59,7 +59,7 @@ impl Drop for Intake {
     }
 }
 
-fn read_error(error: ReadError) -> StoreError {
+fn read_error(error: &ReadError) -> StoreError {
     StoreError::Resync(format!("failed to read the own log: {error}"))
 }
 
@@ -124,7 +124,8 @@ impl Intake {
         };
         database.pin.store(lsn, Ordering::Release);
         database.flush(lsn)?;
-        let own = LogReader::open(Arc::clone(&database.log), lsn).map_err(read_error)?;
+        let own =
+            LogReader::open(Arc::clone(&database.log), lsn).map_err(|error| read_error(&error))?;
         let tree = database.fresh_tree()?;
         let ingest = Ingest::begin(database, &tree, mode)?;
         Ok(Self {
@@ -236,7 +237,7 @@ impl Intake {
     /// Replays the own log up to `limit`, an lsn that is written. Returns the bytes replayed.
     pub(super) fn replay_own(&mut self, side: &mut Side, limit: u64) -> Result<u64, StoreError> {
         let from = self.own.lsn();
-        while let Some(entry) = self.own.next(limit).map_err(read_error)? {
+        while let Some(entry) = self.own.next(limit).map_err(|error| read_error(&error))? {
             if entry.class != Class::Record {
                 continue;
             }

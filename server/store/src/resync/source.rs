@@ -87,7 +87,7 @@ impl Source {
         let slice_bytes = self.database.cells.tree().disk_bytes() / (SHARDS * SLICES) as u64;
         let slices = (bytes_max as u64 / slice_bytes.max(1)).clamp(1, SLICES as u64);
         let end = range_end(first, slices as usize);
-        let mut image = Image::take(&self.database, first, end, bytes_max)?;
+        let mut image = Image::take(&self.database, first, end, bytes_max);
         let (vv, mut last) = (std::mem::take(&mut image.vv), image.last);
         let (begun, mut packed) = (out.len(), None);
         image.visit(|hash, key, state| {
