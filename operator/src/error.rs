@@ -54,12 +54,50 @@ pub enum Error {
         source: serde_yaml::Error,
     },
     /// A manifest is of another kind.
-    #[error("`{}` is a {found}, expected a tandem.dev/v1alpha1 DoubleMaster", path.display())]
+    #[error("`{}` {found}, expected a tandem.dev/v1alpha1 DoubleMaster", path.display())]
     Kind {
         /// Which.
         path: PathBuf,
         /// What it says.
         found: String,
+    },
+    /// A manifest without content.
+    #[error(
+        "`{}` is empty; it needs one tandem.dev/v1alpha1 DoubleMaster", path.display()
+    )]
+    EmptyManifest {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A manifest with several documents.
+    #[error(
+        "`{}` has {count} documents; keep one of them, each further one goes into a file and a \
+         --dir of its own",
+        path.display()
+    )]
+    SeveralDocuments {
+        /// Which.
+        path: PathBuf,
+        /// How many.
+        count: usize,
+    },
+    /// The servers would not start with a configuration key of the manifest.
+    #[error("spec.config cannot be used; correct or remove `{key}`")]
+    ConfigKey {
+        /// The key.
+        key: String,
+        /// What a server says.
+        #[source]
+        source: Box<tandem_node::config::ConfigError>,
+    },
+    /// The runtime's directory cannot be made.
+    #[error("failed to write `{}`; give another --dir", path.display())]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
     },
     /// A specification cannot be planned for.
     #[error("the specification cannot be used")]
@@ -89,9 +127,9 @@ pub enum Error {
         /// The resource asked for.
         wanted: String,
     },
-    /// `--reset` on something that is not ours.
+    /// A directory with something that is not ours.
     #[error(
-        "`{}` is not empty and no directory of `tandem local`; it is not touched",
+        "`{}` is not empty and no directory of `tandem local`; it is not touched, give another --dir",
         path.display()
     )]
     NotOurs {

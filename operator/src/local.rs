@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tandem_api::DoubleMaster;
 use tandem_api::double_master::{DoubleMasterStatus, Failover};
+use tandem_node::config::Config;
 use tandem_plan::double_master::{Validated, validate};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -110,6 +111,13 @@ pub async fn run(local: Local) -> Result<(), Error> {
 /// detection at its defaults gets half of them.
 fn settle(object: &DoubleMaster, patience: u64) -> Result<Validated, Error> {
     let mut valid = validate(object)?;
+    for (key, value) in &valid.config {
+        let words = [format!("--{key}"), value.clone()];
+        Config::parse(None, &words).map_err(|source| Error::ConfigKey {
+            key: key.clone(),
+            source: Box::new(source),
+        })?;
+    }
     let timing = &mut valid.timing;
     if object.spec.failover == Failover::default() {
         timing.probe_interval_ms = 100;

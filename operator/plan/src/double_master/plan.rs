@@ -9,10 +9,10 @@ use super::status::{View, build};
 use super::steps::{SlotSteps, plan_slot, resyncs_from_peer};
 use super::validate::Validated;
 use crate::events::{Event, Reason};
+use crate::failover_start::Kind;
 use crate::group::Clock;
 use crate::observed::Observed;
 use crate::outcome::{DesiredInstance, GroupPlan, Plan, Waiting};
-use crate::failover_start::Kind;
 use crate::report::FailoverReport;
 use crate::step::Step;
 

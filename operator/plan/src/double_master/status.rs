@@ -10,10 +10,10 @@ use tandem_proto::status::{InstanceStatus, LinkKind, LinkState, LinkStatus, Role
 use super::state::SlotState;
 use super::steps::SlotSteps;
 use super::validate::Validated;
-use crate::state::State;
-use crate::suffix::SUFFIX_RW;
 use crate::observed::{InstanceObservation, Observed, Process};
 use crate::outcome::Waiting;
+use crate::state::State;
+use crate::suffix::SUFFIX_RW;
 use crate::timing::Timing;
 
 /// What status is made from.

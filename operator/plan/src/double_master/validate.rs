@@ -3,94 +3,12 @@
 use std::collections::BTreeMap;
 
 use tandem_api::double_master::{DoubleMaster, ReclaimPolicy};
-use tandem_api::{GroupName, InstanceName, NameError, ResourceName};
+use tandem_api::{GroupName, InstanceName, ResourceName};
 
+use super::bounds::{check_config, check_intervals, check_words};
+use super::invalid::{InvalidSpec, REPLICAS_MAX, SERVER_ID_MAX};
 use crate::claim::Claim;
 use crate::timing::Timing;
-
-/// Configuration keys that the operator sets itself.
-pub const OPERATOR_KEYS: [&str; 15] = [
-    "port",
-    "bind",
-    "dir",
-    "server-id",
-    "requirepass",
-    "masterauth",
-    "slaveof",
-    "replicaof",
-    "boot-role",
-    "config",
-    "double-master-ip",
-    "double-master-port",
-    "double-master-server-id",
-    "min-replicas-to-write",
-    "min-slaves-to-write",
-];
-
-const REPLICAS_MAX: u8 = 5;
-const SERVER_ID_MAX: u32 = 127;
-
-/// A specification that cannot be planned for.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidSpec {
-    /// metadata.name is absent or unusable.
-    #[error("metadata.name cannot be used")]
-    Name(#[source] NameError),
-    /// replicasPerMaster is out of range.
-    #[error("spec.replicasPerMaster is {found}, at most {REPLICAS_MAX} are possible")]
-    Replicas {
-        /// The refused number.
-        found: u8,
-    },
-    /// A server id is out of range.
-    #[error("spec.serverIds.{slot} is {found}; a server id is 1..{SERVER_ID_MAX}")]
-    ServerId {
-        /// The slot.
-        slot: &'static str,
-        /// The refused id.
-        found: u32,
-    },
-    /// Both slots have one id.
-    #[error("spec.serverIds: both slots have {found}; give them different ids")]
-    EqualServerIds {
-        /// The id.
-        found: u32,
-    },
-    /// A configuration key that the operator sets.
-    #[error("spec.config has `{key}`, which belongs to the operator; remove it")]
-    OperatorKey {
-        /// The key.
-        key: String,
-    },
-    /// A configuration key or value that cannot stand on one line.
-    #[error("spec.config has `{key}`, which is no configuration key with a one-line value")]
-    MalformedKey {
-        /// The key.
-        key: String,
-    },
-    /// More acks asked for than there are replicas.
-    #[error(
-        "spec.sync.durableAcks is {acks}, but there are {replicas} replicas: no write would ever \
-         be taken"
-    )]
-    TooManyAcks {
-        /// Acks.
-        acks: u8,
-        /// Replicas.
-        replicas: u8,
-    },
-    /// The hang timeout does not span two probes.
-    #[error(
-        "spec.failover.hangTimeoutMs is {hang_ms}, at least two probes of {probe_ms} ms have to \
-         fit into it"
-    )]
-    HangTimeout {
-        /// Hang timeout.
-        hang_ms: u64,
-        /// Probe interval.
-        probe_ms: u64,
-    },
-}
 
 /// One of the two slots.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,12 +96,8 @@ pub fn validate(object: &DoubleMaster) -> Result<Validated, InvalidSpec> {
         });
     }
     let timing = Timing::from(&spec.failover);
-    if timing.probe_interval_ms == 0 || timing.hang_ms < 2 * timing.probe_interval_ms {
-        return Err(InvalidSpec::HangTimeout {
-            hang_ms: timing.hang_ms,
-            probe_ms: timing.probe_interval_ms,
-        });
-    }
+    check_intervals(&timing)?;
+    check_words(spec)?;
     Ok(Validated {
         name,
         generation: object.metadata.generation.unwrap_or(1),
@@ -205,22 +119,6 @@ pub fn validate(object: &DoubleMaster) -> Result<Validated, InvalidSpec> {
         reclaim_policy: spec.reclaim_policy,
         pause: spec.pause,
     })
-}
-
-fn check_config(config: &BTreeMap<String, String>) -> Result<(), InvalidSpec> {
-    for (key, value) in config {
-        if OPERATOR_KEYS.contains(&key.as_str()) {
-            return Err(InvalidSpec::OperatorKey { key: key.clone() });
-        }
-        let is_word = !key.is_empty()
-            && key
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-        if !is_word || key.starts_with('-') || value.chars().any(char::is_control) {
-            return Err(InvalidSpec::MalformedKey { key: key.clone() });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -254,6 +152,21 @@ mod tests {
             (r#"{"config": {"Bad Key": "1"}}"#, "`Bad Key`"),
             (r#"{"config": {"maxmemory": "1\nport 2"}}"#, "`maxmemory`"),
             (r#"{"sync": {"durableAcks": 2}}"#, "no write would ever"),
+            (
+                r#"{"failover": {"linkTimeoutMs": 0}}"#,
+                "linkTimeoutMs is 0; give milliseconds from 100",
+            ),
+            (
+                r#"{"failover": {"restartHungMs": 10}}"#,
+                "restartHungMs is 10",
+            ),
+            (r#"{"storage": {"size": "10GB"}}"#, "such as 20Gi"),
+            (r#"{"storage": {"size": "1.Gi"}}"#, "size is `1.Gi`"),
+            (
+                r#"{"auth": {"secretName": "../x"}}"#,
+                "secretName is `../x`",
+            ),
+            (r#"{"auth": {"secretName": "a/b"}}"#, "secretName is `a/b`"),
             (
                 r#"{"failover": {"hangTimeoutMs": 400}}"#,
                 "hangTimeoutMs is 400",

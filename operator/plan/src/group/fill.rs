@@ -207,7 +207,12 @@ pub(super) fn highest_seen(group: Group<'_>, claim: Option<&Claim>, observed: &O
         .unwrap_or(0)
 }
 
-pub(super) fn promotion(group: Group<'_>, claim: &Claim, observed: &Observed, clock: Clock<'_>) -> Step {
+pub(super) fn promotion(
+    group: Group<'_>,
+    claim: &Claim,
+    observed: &Observed,
+    clock: Clock<'_>,
+) -> Step {
     let has_data = |name: &&InstanceName| {
         observed
             .heard(name, clock.timing)

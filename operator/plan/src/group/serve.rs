@@ -11,7 +11,12 @@ use crate::state::State;
 use crate::step::Step;
 
 /// The primary serves: everyone else who answers is brought behind it.
-pub(super) fn serving(group: Group<'_>, claim: &Claim, observed: &Observed, clock: Clock<'_>) -> Decision {
+pub(super) fn serving(
+    group: Group<'_>,
+    claim: &Claim,
+    observed: &Observed,
+    clock: Clock<'_>,
+) -> Decision {
     let primary = &claim.instance;
     let mut decision = Decision::in_state(State::Serving {
         primary: primary.clone(),

@@ -260,6 +260,7 @@ impl World {
             members: instance.members.clone(),
             last_sync_age_ms: 0,
             poisoned: false,
+            clock_skew_ms: 0,
         }
     }
 

@@ -211,3 +211,61 @@ instances:
 "
     )));
 }
+
+#[test]
+fn a_primary_whose_disk_is_new_does_not_get_its_epoch_again() {
+    expect![[r#"
+        group a: opening dm-a-1 epoch 2
+          claim epoch 1 => 2 dm-a-1
+          candidate dm-a-1 own 100 total 100 chosen
+          candidate dm-a-0 own 0 total 0 not chosen: empty, while 100 records of its group are known
+          step! promote dm-a-1 epoch 2
+        group b: serving dm-b-0 epoch 1
+        service dm-a -> nobody
+        service dm-b -> dm-b-0
+        service dm-ro -> dm-b-1
+        service dm-rw -> dm-b-0
+        event Warning FailoverStarted: failover of slot a: dm-a-0 (restarted) -> dm-a-1, epoch 2, at most 0 known records and 20 ms of writes wait for the old disk
+        look again in 1000 ms
+    "#]].assert_eq(&text_of(
+        "
+claims:
+  a: {epoch: 1, instance: dm-a-0}
+  b: {epoch: 1, instance: dm-b-0}
+services: {dm-rw: [dm-b-0], dm-ro: [dm-a-1], dm-b: [dm-b-0]}
+instances:
+  dm-a-0: {role: waiting}
+  dm-a-1: {role: replica, epoch: 1, follows: dm-a-0, holds: {1: 100}}
+  dm-b-0: {role: double_master, epoch: 1, peer: dm-a-0, holds: {1: 100}}
+  dm-b-1: {role: replica, epoch: 1, follows: dm-b-0, holds: {1: 100}}
+",
+    ));
+}
+
+#[test]
+fn a_group_of_new_disks_opens_and_its_peer_has_the_data() {
+    expect![[r#"
+        group a: opening dm-a-0 epoch 2
+          claim epoch 1 => 2 dm-a-0
+          candidate dm-a-0 own 0 total 0 chosen
+          step! promote dm-a-0 epoch 2
+        group b: serving dm-b-0 epoch 1
+        service dm-a -> nobody
+        service dm-b -> dm-b-0
+        service dm-ro -> dm-b-0
+        service dm-rw -> dm-b-0
+        event Normal PrimaryResumes: resumption of slot a: dm-a-0 (restarted) -> dm-a-0, epoch 2
+        look again in 1000 ms
+    "#]].assert_eq(&text_of(
+        "
+spec: {replicasPerMaster: 0}
+claims:
+  a: {epoch: 1, instance: dm-a-0}
+  b: {epoch: 1, instance: dm-b-0}
+services: {dm-rw: [dm-b-0], dm-ro: [dm-b-0], dm-b: [dm-b-0]}
+instances:
+  dm-a-0: {role: waiting}
+  dm-b-0: {role: double_master, epoch: 1, peer: dm-a-0, holds: {1: 100}}
+",
+    ));
+}

@@ -269,5 +269,6 @@ fn status(name: &InstanceName, fixture: InstanceFixture) -> InstanceStatus {
         members: fixture.members,
         last_sync_age_ms: 0,
         poisoned: fixture.poisoned,
+        clock_skew_ms: 0,
     }
 }

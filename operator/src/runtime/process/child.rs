@@ -6,6 +6,7 @@
 //! ```
 
 use std::fs::OpenOptions;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -23,6 +24,10 @@ use crate::error::Error;
 
 /// An end sooner than this after the start counts as a quick one.
 const QUICK_EXIT: Duration = Duration::from_secs(2);
+
+/// How much of the output's end is looked at for the reason of an exit, and how much of that is told.
+const TAIL_BYTES: u64 = 4096;
+const WORDS_MAX: usize = 300;
 
 /// One instance's process.
 #[derive(Debug)]
@@ -135,9 +140,10 @@ impl Child {
         });
         let life = self.begin(id, handle);
         let this = Arc::clone(self);
+        let log = log.to_owned();
         tokio::spawn(async move {
             let how = match child.wait().await {
-                Ok(status) => describe(status),
+                Ok(status) => describe(status, &log),
                 Err(error) => format!("cannot be waited for: {error}"),
             };
             this.end(life, how);
@@ -301,14 +307,32 @@ fn signal(
     }
 }
 
-fn describe(status: ExitStatus) -> String {
+fn describe(status: ExitStatus, log: &Path) -> String {
     use std::os::unix::process::ExitStatusExt as _;
     match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit status {code}"),
+        (Some(0), _) => "exit status 0".into(),
+        (Some(code), _) => match last_words(log) {
+            Some(words) => format!("exit status {code}, {words}"),
+            None => format!("exit status {code}"),
+        },
         (None, Some(9)) => "killed (signal 9)".into(),
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "ended".into(),
     }
+}
+
+/// The error that a server ended with, by the last line of its output.
+fn last_words(log: &Path) -> Option<String> {
+    let mut file = std::fs::File::open(log).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))
+        .ok()?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail).ok()?;
+    let tail = String::from_utf8_lossy(&tail);
+    let last = tail.lines().rfind(|line| !line.trim().is_empty())?;
+    let words = last.strip_prefix("tandem: ")?;
+    Some(words.chars().take(WORDS_MAX).collect())
 }
 
 /// Ends a process that is not adopted: asks, waits, kills.

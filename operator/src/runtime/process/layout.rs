@@ -32,6 +32,24 @@ impl Layout {
         &self.root
     }
 
+    /// Whether this is a name that a runtime gives to something right below the root.
+    pub fn is_ours(&self, path: &Path) -> bool {
+        let own = [
+            self.lock(),
+            self.state(),
+            self.status(),
+            self.log(),
+            self.claims(),
+            self.failovers(),
+            self.root.join("secrets"),
+            self.root.join("instances"),
+        ];
+        // A file that is written beside its place has the same stem.
+        own.iter().any(|known| {
+            known == path || (known.file_stem() == path.file_stem() && known.extension().is_some())
+        })
+    }
+
     /// Lock of the runtime.
     pub fn lock(&self) -> PathBuf {
         self.root.join("lock")

@@ -1,8 +1,7 @@
 //! The runtime itself: opens a directory, takes over what runs there, and carries out what a plan says.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,8 +16,10 @@ use super::adopt::{self, Expected};
 use super::args::{arguments, write_config};
 use super::child::Child;
 use super::claims::ClaimFiles;
+use super::directory::{check_ours, end_all, lock, reset};
 use super::front::{Front, Target};
 use super::layout::Layout;
+use super::listen::{check_ports, listen};
 use super::ports::{BASE_DEFAULT, Ports};
 use super::proc_table::ProcessId;
 use super::secret;
@@ -69,8 +70,12 @@ impl ProcessRuntime {
         manifest: serde_json::Value,
         options: &Options,
     ) -> Result<(Self, Opened), Error> {
+        std::fs::create_dir_all(root).map_err(|source| Error::Directory {
+            path: root.into(),
+            source,
+        })?;
         let layout = Layout::new(root);
-        std::fs::create_dir_all(root).map_err(Error::write(root))?;
+        check_ours(&layout)?;
         let root = root.canonicalize().map_err(Error::read(root))?;
         let layout = Layout::new(if layout.root() == root {
             layout.root()
@@ -81,7 +86,7 @@ impl ProcessRuntime {
         let before = State::read(&layout)?;
         if options.reset {
             end_all(&layout, before.as_ref()).await?;
-            reset(&layout, before.is_some())?;
+            reset(&layout)?;
         }
         let before = before.filter(|_| !options.reset);
         if let Some(state) = &before
@@ -145,6 +150,8 @@ impl ProcessRuntime {
             if let Some(id) = adopt::find(&self.layout, published.as_ref(), &expected).await? {
                 child.adopt(id)?;
                 opened.adopted.push(instance.name.clone());
+            } else if instance.name.ordinal() <= self.valid.replicas {
+                check_ports(&instance.name, &address).await?;
             }
             self.children.insert(instance.name, child);
         }
@@ -304,94 +311,4 @@ impl Runtime for ProcessRuntime {
     fn changed(&self) -> Arc<Notify> {
         Arc::clone(&self.changed)
     }
-}
-
-/// Takes the directory's lock, or says who has it.
-fn lock(layout: &Layout) -> Result<File, Error> {
-    let path = layout.lock();
-    let mut file = OpenOptions::new()
-        .create(true)
-        .read(true)
-        .write(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(Error::write(&path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(std::fs::TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            let known = file.read_to_string(&mut pid).is_ok() && !pid.trim().is_empty();
-            let holder = if known {
-                format!(" (pid {})", pid.trim())
-            } else {
-                String::new()
-            };
-            return Err(Error::Locked {
-                path: layout.root().into(),
-                holder,
-            });
-        }
-        Err(std::fs::TryLockError::Error(error)) => return Err(Error::write(&path)(error)),
-    }
-    let noted = file
-        .set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| write!(file, "{}", std::process::id()));
-    noted.map_err(Error::write(&path))?;
-    Ok(file)
-}
-
-/// Ends every server that an earlier runtime left on the directory.
-async fn end_all(layout: &Layout, state: Option<&State>) -> Result<(), Error> {
-    for name in state.iter().flat_map(|state| state.processes.keys()) {
-        for id in super::proc_table::servers_on(&layout.data(name)) {
-            if !super::child::terminate(id, Duration::ZERO).await? {
-                return Err(Error::WillNotEnd {
-                    instance: name.to_string(),
-                    pid: id.pid,
-                });
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Removes everything in a directory of ours but the lock.
-fn reset(layout: &Layout, is_ours: bool) -> Result<(), Error> {
-    let root = layout.root();
-    let entries: Vec<_> = std::fs::read_dir(root)
-        .and_then(Iterator::collect::<std::io::Result<Vec<_>>>)
-        .map_err(Error::read(root))?
-        .into_iter()
-        .filter(|entry| entry.path() != layout.lock())
-        .collect();
-    if !is_ours && !entries.is_empty() {
-        return Err(Error::NotOurs { path: root.into() });
-    }
-    for entry in entries {
-        let path = entry.path();
-        let is_directory = entry.file_type().map_err(Error::read(&path))?.is_dir();
-        let removed = if is_directory {
-            std::fs::remove_dir_all(&path)
-        } else {
-            std::fs::remove_file(&path)
-        };
-        removed.map_err(Error::write(&path))?;
-    }
-    Ok(())
-}
-
-async fn listen(valid: &Validated, ports: Ports) -> Result<BTreeMap<ServiceName, Front>, Error> {
-    let mut fronts = BTreeMap::new();
-    for (name, address) in ports.services(&valid.name) {
-        let front = Front::listen(&address)
-            .await
-            .map_err(|source| Error::Listen {
-                address: address.to_string(),
-                what: name.to_string(),
-                source,
-            })?;
-        fronts.insert(name, front);
-    }
-    Ok(fronts)
 }
