@@ -4,6 +4,7 @@ use crate::instance::wall_ms;
 use crate::links::Links;
 use crate::meta::StoredRole;
 use crate::server::Server;
+use std::sync::atomic::Ordering;
 use tandem_proto::status::{DatabaseStatus, InstanceStatus, Role, VvRow};
 use tandem_store::Database;
 
@@ -49,6 +50,7 @@ pub fn status(server: &Server, links: &Links) -> InstanceStatus {
             .store
             .opened()
             .any(|database| database.log.is_poisoned()),
+        clock_skew_ms: server.upkeep.skew_ms.load(Ordering::Relaxed),
     }
 }
 

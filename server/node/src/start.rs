@@ -183,7 +183,7 @@ fn serve(
         inboxes.clone(),
     );
     let acceptor = Acceptor::bind(&binds, backlog, inboxes.clone())?;
-    boot::take_role(&server)?;
+    boot::take_role(&server, &runtime)?;
     let link_addresses: Vec<_> = binds
         .iter()
         .map(|(address, optional)| {

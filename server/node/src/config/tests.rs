@@ -245,7 +245,7 @@ fn unusual() -> Config {
         replica-announce-ip x.example\nreplica-announce-port 7003\nrepl-timeout 61\n\
         repl-ping-replica-period 11\nmin-replicas-to-write 1\nmin-replicas-max-lag 0\n\
         throttle-bytes-per-second 1000\nmax-rsync-parallel-num 2\nsync-window-size 1\n\
-        sync-window-bytes 1mb\nmax-clock-skew 0\nmember-absence-bound 60\n\
+        sync-window-bytes 1mb\nmax-clock-skew 0\nhz 20\nmember-absence-bound 60\n\
         slowlog-log-slower-than 0\nslowlog-max-len 0\nloglevel debug\nlogfile l.txt\n";
     by_file(text).unwrap()
 }
@@ -295,7 +295,7 @@ fn keys_are_shown_in_every_spelling() {
     assert_eq!(config.get("slave-priority"), config.get("replica-priority"));
     assert_eq!(config.get("maxmemory"), Some("123456789".to_owned()));
     assert_eq!(config.get("appendonly"), Some("yes".to_owned()));
-    assert_eq!(config.get("hz"), None);
+    assert_eq!(config.get("dynamic-hz"), None);
     assert_eq!(config.get("nonsense"), None);
     let names = |pattern: &str| -> Vec<&str> {
         config

@@ -194,7 +194,8 @@ fn debug(
         }
         (b"object", [key]) => {
             let locked = data::database(server, session.database)?.lock_one(key, wall)?;
-            match tandem_merge::Objects::object(&locked, key) {
+            let held = tandem_merge::Objects::object(&locked, key);
+            match held.filter(|object| !object.is_void()) {
                 Some(object) => reply.simple(&format!(
                     "bytes:{} deadline:{} contributions:{}",
                     object.heap_bytes(),

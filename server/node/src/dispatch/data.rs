@@ -10,8 +10,11 @@ use tandem_merge::stamp::stamp_of_ms;
 use tandem_merge::{Draft, Objects};
 use tandem_proto::command::{CommandId, CommandSpec};
 use tandem_proto::reply::Reply;
-use tandem_store::hash::KEY_BYTES_MAX;
+use tandem_store::hash::{KEY_BYTES_MAX, hash_key};
 use tandem_store::{Database, Locked, StoreError};
+
+/// Bytes read or written by a command above which it may take its time.
+const QUICK_BYTES_MAX: usize = 64 << 10;
 
 /// The session's database, opened if it never was.
 pub(super) fn database(server: &Server, number: u32) -> Result<&Arc<Database>, StoreError> {
@@ -45,10 +48,10 @@ pub(super) fn run(
         refuse_long(key, reply);
         return Ok(());
     }
-    let mut locked = database.lock_one(key, wall)?;
+    let hash = turn.ahead.hash.unwrap_or_else(|| hash_key(key));
+    let mut locked = database.lock_key(hash, key, wall)?;
     turn.effects.clear();
-    let now = locked.now();
-    let object = locked.object(key);
+    let object = locked.present();
     if !spec.is_write() {
         let counter = if object.is_some() {
             &mut turn.hits
@@ -57,6 +60,7 @@ pub(super) fn run(
         };
         *counter += 1;
     }
+    let (now, own, origins) = (locked.now(), locked.own(), locked.origins());
     let random = &mut turn.random;
     let mut draw = || random.next();
     let mut env = Env {
@@ -64,8 +68,8 @@ pub(super) fn run(
         wall_ms: turn.wall_ms,
         random: &mut draw,
     };
-    let (own, origins) = (locked.own(), locked.origins_ref());
-    if !fast(
+    let start = reply.written().len();
+    let is_fast = fast(
         spec,
         args,
         object,
@@ -74,12 +78,21 @@ pub(super) fn run(
         &mut env,
         &mut turn.effects,
         reply,
-    ) {
+    );
+    if is_fast {
+        let bytes = reply.written().len() - start + turn.effects.bytes().len();
+        turn.is_quick = bytes < QUICK_BYTES_MAX && !locked.has_waited();
+    } else {
         let mut draft = Draft::new(&locked, origins, own, now);
         execute(spec, args, &mut draft, &mut env, reply);
         draft.finish(0, &mut turn.effects);
     }
-    commit(&mut locked, session, turn)
+    if let Some(receipt) = locked.commit(&turn.effects)? {
+        let number = locked.number();
+        session.last_write = Some((number, receipt.dot, receipt.lsn));
+        turn.wrote(number, &receipt);
+    }
+    Ok(())
 }
 
 /// Commits the turn's effects and notes the write.

@@ -103,6 +103,10 @@ fn a_pair_shows_pikas_section() {
     until("the write arrives", || {
         two.client().call(&["GET", "k"]) == bulk("v")
     });
+    until("its place is noted", || {
+        let shown = two.client().info("doublemaster", "double_master_recv_info");
+        shown.is_some_and(|shown| !shown.ends_with(" 0"))
+    });
     let text = two.client().text(&["INFO", "doublemaster"]);
     let mut lines = text.lines();
     assert_eq!(lines.next(), Some("# DoubleMaster(DOUBLEMASTER)"));

@@ -3,5 +3,8 @@
 mod basics;
 mod failover;
 mod info;
+mod pair;
 mod replicas;
+mod restart;
 mod support;
+mod upkeep;
