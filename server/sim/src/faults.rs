@@ -57,7 +57,8 @@ impl World {
         };
         // What the kernel has must be back after the death of the process alone.
         let is_resyncing = database.is_resyncing();
-        if how == Crash::Process && !is_resyncing && database.flush_all().is_ok() {
+        let flushes = how == Crash::Process && !is_resyncing && self.random.below(2) == 0;
+        if flushes && database.flush_all().is_ok() {
             self.observe(at);
             let expected = (self.instances[at].held(), self.digest(at)?);
             self.expected.insert(at, expected);

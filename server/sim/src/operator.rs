@@ -131,7 +131,8 @@ impl World {
                 FullMode::Replace
             });
         }
-        if is_chosen && !writes && !holes {
+        let is_old = instance.identity.writer_epoch != epoch;
+        if is_chosen && (!writes || is_old) && !holes {
             let same = self.sabotage == Sabotage::SameLife;
             instance.become_writer(epoch, now_ms, &mut self.random, same);
         } else if !is_chosen

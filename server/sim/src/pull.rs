@@ -234,14 +234,13 @@ impl Pull {
     }
 
     fn try_switch(&mut self, receiver: &mut Instance, out: &mut Vec<u8>) -> Result<(), End> {
-        let early = self.sabotage == Sabotage::EarlySwitch;
         let Some(full) = &mut self.full else {
             return Ok(());
         };
         let Some(goal) = &full.goal else {
             return Ok(());
         };
-        if !full.intake.holds(goal)? && !early {
+        if !full.intake.holds(goal)? {
             return Ok(());
         }
         let Some(full) = self.full.take() else {

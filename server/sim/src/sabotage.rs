@@ -19,15 +19,13 @@ pub enum Sabotage {
     BlindView,
     /// A source sends what its log still has, whatever the handshake decides.
     AlwaysPartial,
-    /// The state of a full resync is put in force before the log behind its scan was applied.
-    EarlySwitch,
     /// A record of each batch is lost on its way, now and then.
     LostRecords,
 }
 
 impl Sabotage {
     /// All but none.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 8] = [
         Self::AnswerBeforeWritten,
         Self::AnswerBeforeDurable,
         Self::SyncThatLies,
@@ -35,7 +33,6 @@ impl Sabotage {
         Self::ViewOutlivesRun,
         Self::BlindView,
         Self::AlwaysPartial,
-        Self::EarlySwitch,
         Self::LostRecords,
     ];
 }

@@ -2,6 +2,8 @@
 //!
 //! `TANDEM_SIM_SECONDS` bounds the time; `TANDEM_SIM_SEED` replays one seed and prints what happened.
 
+mod finds;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 use tandem_sim::{Failure, Report, Sabotage, run, trace};
