@@ -19,7 +19,6 @@ const SHORT_LOG: &[(&str, &str)] = &[
     ("binlog-size-max", "4mb"),
     ("expire-logs-nums", "2"),
     ("member-absence-bound", "1"),
-    ("maxmemory", "16mb"),
 ];
 
 fn peers(instance: Instance, state: LinkState) -> Result<()> {

@@ -22,7 +22,6 @@ fn at_41_a_short_cut_is_continued_and_a_long_one_costs_one_full_resync() -> Resu
         ("binlog-size-max", "4mb"),
         ("expire-logs-nums", "2"),
         ("member-absence-bound", "1"),
-        ("maxmemory", "16mb"),
     ])?;
     let proxy = Proxy::to_links_of(primary.port())?;
     let replica = replica_of(proxy.port(), &[])?;

@@ -4,9 +4,28 @@ use std::os::unix::fs::FileExt as _;
 
 use anyhow::{Context, Result, ensure};
 use tandem_e2e::story::load::Load;
-use tandem_e2e::story::{Server, Story, wait_until_equal};
+use tandem_e2e::story::{Instance, Server, Story, wait_until_equal};
 
 use crate::stage::{EQUAL_TIMEOUT, Pair, replica_of};
+
+/// Writes a load to an instance, waits until it is on that disk and another one, and writes a
+/// little more: now both logs themselves say that the load was durable.
+fn write_durably(load: &Load, to: Instance, both: &[Instance]) -> Result<()> {
+    load.write(to, 4)?;
+    let mut connection = to.connect()?;
+    redis::cmd("SET")
+        .arg("last")
+        .arg(1)
+        .query::<()>(&mut connection)?;
+    let durable: (u32, u32) = redis::cmd("WAITAOF")
+        .arg(1)
+        .arg(1)
+        .arg(10_000)
+        .query(&mut connection)?;
+    ensure!(durable == (1, 1), "durable here and there: {durable:?}");
+    Load::new("little", 0..100).write(to, 1)?;
+    wait_until_equal(both, EQUAL_TIMEOUT).map(drop)
+}
 
 /// Flips a byte in the middle of a server's newest log file; gives the file's length.
 fn flip(server: &Server) -> Result<u64> {
@@ -34,9 +53,7 @@ fn at_68_flipped_bytes_are_detected_not_applied_and_repaired() -> Result<()> {
     let mut pair = Pair::start(&[])?;
     let [a, b] = pair.instances();
     let load = Load::new("whole", 0..20_000);
-    load.write(a, 4)?;
-    wait_until_equal(&[a, b], EQUAL_TIMEOUT)?;
-    // Everything is synced when it ends as asked; then a byte in the middle goes wrong.
+    write_durably(&load, a, &[a, b])?;
     pair.masters[1].stop()?;
     let length = flip(&pair.masters[1])?;
     pair.masters[1].start_again()?;
@@ -72,8 +89,7 @@ fn at_68_a_replica_with_flipped_bytes_repairs_itself() -> Result<()> {
     let mut replica = replica_of(primary.port(), &[])?;
     let both = [primary.instance(), replica.instance()];
     let load = Load::new("whole", 0..20_000);
-    load.write(both[0], 4)?;
-    wait_until_equal(&both, EQUAL_TIMEOUT)?;
+    write_durably(&load, both[0], &both)?;
     replica.stop()?;
     flip(&replica)?;
     replica.start_again()?;

@@ -16,6 +16,8 @@ use tandem_e2e::story::{Instance, Server, Story, ports, scaled, wait_until_equal
 use crate::stage::{EQUAL_TIMEOUT, TIMEOUT, replica_of, streams_from_primary};
 
 const DISK_MEGABYTES: u64 = 64;
+/// A write without an answer for so long is held back.
+const HELD_AFTER: Duration = Duration::from_secs(1);
 
 /// Words that run a program in a mount namespace of its own; `None` when that is not permitted.
 fn own_mounts() -> Option<&'static [&'static str]> {
@@ -60,13 +62,39 @@ fn fill(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes until a write is refused; gives the refusal and how many were taken.
-fn write_until_refused(instance: Instance) -> Result<(String, usize)> {
+/// What a server did on a full disk.
+struct Refused {
+    taken: usize,
+    /// Writes that met the end of the room: they get no answer before there is some.
+    held: usize,
+    refusal: String,
+}
+
+/// Writes until a write is refused.
+fn write_until_refused(instance: Instance) -> Result<Refused> {
     let value = "v".repeat(4096);
+    let (mut taken, mut held) = (0, 0);
+    let mut connection = instance.connect_with(HELD_AFTER)?;
     for index in 0..DISK_MEGABYTES as usize * 1024 {
-        let key = format!("until:{index}");
-        if let Err(error) = instance.ask::<String>(&["SET", &key, &value]) {
-            return Ok((format!("{error:#}"), index));
+        let mut set = redis::cmd("SET");
+        set.arg(format!("until:{index}")).arg(&value);
+        match set.query::<String>(&mut connection) {
+            Ok(_) => taken += 1,
+            Err(error) if error.is_timeout() => {
+                held += 1;
+                ensure!(
+                    held < 5,
+                    "writes hang on a full disk instead of being refused"
+                );
+                connection = instance.connect_with(HELD_AFTER)?;
+            }
+            Err(error) => {
+                return Ok(Refused {
+                    taken,
+                    held,
+                    refusal: error.to_string(),
+                });
+            }
         }
     }
     anyhow::bail!("all writes fit onto a full disk")
@@ -88,9 +116,10 @@ fn at_66_a_full_disk_refuses_writes_and_recovers_by_itself() -> Result<()> {
     before.write(both[0], 2)?;
 
     fill(&ballast(&primary))?;
-    let (refusal, taken) = write_until_refused(both[0])?;
+    let refused = write_until_refused(both[0])?;
     story.says(format_args!(
-        "full disk of the master: {taken} more writes, then: {refusal}"
+        "full disk of the master: {} more writes taken, {} held back, then: {}",
+        refused.taken, refused.held, refused.refusal
     ));
     before.check(both[0], &[])?;
     std::fs::remove_file(ballast(&primary))?;

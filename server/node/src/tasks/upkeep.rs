@@ -141,7 +141,13 @@ pub fn tend_logs(
                 "space is back, writes are accepted again"
             );
         }
-        match database.purge(horizon(database), retention()) {
+        let keep = retention();
+        // Nothing that a start would replay is purged: a short log needs checkpoints as often.
+        let replayed = database.log.written().saturating_sub(database.replay_from());
+        if keep.bytes_max > 0 && replayed > keep.bytes_max / 2 {
+            checkpoint(database);
+        }
+        match database.purge(horizon(database), keep) {
             Ok((0, _)) => {}
             Ok((segments, overrun)) => {
                 tracing::info!(database = database.number, segments, overrun, "log purged");
