@@ -113,6 +113,18 @@ impl Object {
         }
     }
 
+    /// Address and size of its first allocation, for the processor to fetch ahead.
+    #[inline]
+    pub fn memory(&self) -> (*const u8, usize) {
+        match &self.0 {
+            Repr::Packed(bytes) => (bytes.as_ptr(), bytes.len()),
+            Repr::General(general) => (
+                std::ptr::from_ref::<General>(general).cast(),
+                size_of::<General>(),
+            ),
+        }
+    }
+
     /// Eight bits of the store's own use.
     #[inline]
     pub fn marks(&self) -> u8 {

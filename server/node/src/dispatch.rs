@@ -9,6 +9,7 @@
 //! ```
 
 mod admin;
+mod ahead;
 mod connection;
 pub use connection::REDIS_VERSION;
 mod data;
@@ -19,6 +20,7 @@ mod saving;
 mod transaction;
 mod waiting;
 
+pub use ahead::Ahead;
 pub use data::settle;
 pub use flow::{Flow, Job};
 
@@ -27,17 +29,21 @@ use crate::server::Server;
 use crate::session::{Replies, Session};
 use smallvec::SmallVec;
 use std::sync::Arc;
-use std::time::Instant;
-use tandem_proto::command::{CommandId, CommandSpec, Flags, lookup, refuse_arity, refuse_unknown};
+use std::time::{Duration, Instant};
+use tandem_proto::command::{CommandId, CommandSpec, Flags, refuse_arity, refuse_unknown};
 use tandem_proto::reply::Reply;
 use tandem_proto::resp::ArgsView;
 use tandem_store::StoreError;
 use tandem_store::log::LogError;
 
+/// What a command takes at most that is known to be quick; several of them share one look at the
+/// clock, unless what counts as slow is less.
+const QUICK_MAX: Duration = Duration::from_millis(1);
+
 /// A command's arguments; the first is its name.
 type Words<'a> = SmallVec<[&'a [u8]; 8]>;
 
-/// Runs one command and writes its reply.
+/// Runs one command, which `turn.ahead` tells of, and writes its reply.
 pub fn run(
     server: &Arc<Server>,
     session: &mut Session,
@@ -50,6 +56,7 @@ pub fn run(
     let mut reply = Reply::new(output, session.protocol);
     let args: Words<'_> = args.iter().collect();
     turn.commands += 1;
+    turn.is_quick = false;
     let flow = route(server, session, &args, &mut reply, turn);
     if silent != Replies::On && !matches!(flow, Flow::Elsewhere(_) | Flow::Later) {
         output.truncate(before);
@@ -57,11 +64,13 @@ pub fn run(
             session.replies = Replies::On;
         }
     }
-    let now = Instant::now();
-    let took = now.duration_since(turn.clock);
-    turn.clock = now;
-    if took >= turn.slow {
-        server.slowlog.note(took, &args, session);
+    if !turn.is_quick || turn.slow < QUICK_MAX {
+        let now = Instant::now();
+        let took = now.duration_since(turn.clock);
+        turn.clock = now;
+        if took >= turn.slow {
+            server.slowlog.note(took, &args, session);
+        }
     }
     flow
 }
@@ -74,7 +83,7 @@ fn route(
     reply: &mut Reply<'_>,
     turn: &mut Turn,
 ) -> Flow {
-    let Some(spec) = lookup(args[0]) else {
+    let Some(spec) = turn.ahead.spec else {
         break_transaction(session);
         refuse_unknown(args.iter().copied(), reply);
         return Flow::Next;

@@ -9,6 +9,7 @@
 //! reply to the worker, while the connection takes no further input.
 
 mod acceptor;
+mod batch;
 mod connection;
 mod inbox;
 mod worker;

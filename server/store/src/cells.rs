@@ -5,7 +5,7 @@
 use crate::counts::Counts;
 use crate::error::StoreError;
 use crate::hash::{SHARDS, SLICES, hash_key, shard_of, slice_of, slice_range};
-use crate::shard::{Shard, mark, tree_marks};
+use crate::shard::{Place, Shard, mark, tree_marks};
 use crate::tree::{Stored, Tree};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use smallvec::SmallVec;
@@ -178,32 +178,96 @@ impl Cells {
         }
     }
 
+    /// Locks the shard of one key and tells where its object is, which is in memory then, and
+    /// whether it took a wait for another thread or a look into the tree.
     #[inline]
-    fn load(&self, shard: &mut Shard, hash: u64, key: &[u8]) -> Result<(), StoreError> {
-        if shard.find(hash, key).is_some() {
-            return Ok(());
+    pub fn lock_key(
+        &self,
+        hash: u64,
+        key: &[u8],
+    ) -> Result<(MutexGuard<'_, Shard>, Option<Place>, bool), StoreError> {
+        let shard = &self.shards[shard_of(hash)];
+        let (mut guard, has_waited) = match shard.try_lock() {
+            Some(guard) => (guard, false),
+            None => (shard.lock(), true),
+        };
+        if let Some(place) = guard.place(hash, key) {
+            return Ok((guard, Some(place), has_waited));
         }
-        self.load_cold(shard, hash, key)
+        let (place, is_read) = self.load_cold(&mut guard, hash, key)?;
+        Ok((guard, place, has_waited || is_read))
     }
 
-    fn load_cold(&self, shard: &mut Shard, hash: u64, key: &[u8]) -> Result<(), StoreError> {
-        let tree = self.tree.read();
-        if tree.is_empty() {
-            return Ok(());
+    /// Asks for the slot of a key that is needed soon, unless its shard is busy.
+    #[inline]
+    pub fn prefetch_slot(&self, hash: u64) {
+        if let Some(shard) = self.shards[shard_of(hash)].try_lock() {
+            shard.prefetch_slot(hash);
         }
-        if let Some(state) = tree.get(hash, key)? {
-            shard.admit(hash, decode_own(key, &state)?);
+    }
+
+    /// Asks for the object of a key that is needed soon, unless its shard is busy.
+    #[inline]
+    pub fn prefetch_object(&self, hash: u64) {
+        if let Some(shard) = self.shards[shard_of(hash)].try_lock() {
+            shard.prefetch_object(hash);
+        }
+    }
+
+    #[inline]
+    fn load(&self, shard: &mut Shard, hash: u64, key: &[u8]) -> Result<(), StoreError> {
+        if shard.place(hash, key).is_none() {
+            self.load_cold(shard, hash, key)?;
         }
         Ok(())
+    }
+
+    /// Brings in what the tree holds of a key; tells where it is now, and whether the tree was read.
+    fn load_cold(
+        &self,
+        shard: &mut Shard,
+        hash: u64,
+        key: &[u8],
+    ) -> Result<(Option<Place>, bool), StoreError> {
+        let tree = self.tree.read();
+        if tree.is_empty() {
+            return Ok((None, false));
+        }
+        match tree.get(hash, key)? {
+            Some(state) => Ok((Some(shard.admit(hash, decode_own(key, &state)?)), true)),
+            None => Ok((None, true)),
+        }
     }
 
     /// Makes sure that a key's object is in memory; its shard must be among the guards.
     pub fn load_into(&self, guards: &mut Guards<'_>, key: &[u8]) -> Result<(), StoreError> {
         let hash = hash_key(key);
-        match guards.shard_mut(hash) {
-            Some(shard) => self.load(shard, hash, key),
-            None => Ok(()),
+        if let Some(shard) = guards.shard_mut(hash) {
+            self.load(shard, hash, key)?;
         }
+        Ok(())
+    }
+
+    /// Applies effects on one key, whose shard is locked and whose object is at `place`.
+    #[inline]
+    pub fn apply_key(
+        &self,
+        shard: &mut Shard,
+        (hash, key): (u64, &[u8]),
+        mut place: Option<Place>,
+        effects: &[u8],
+        (dot, stamp): (Dot, Stamp),
+        context: Context<'_>,
+    ) -> Result<Option<Place>, StoreError> {
+        let mut reader = EffectReader::new(effects);
+        while let Some(effect) = reader.next_effect()? {
+            debug_assert!(effect.key() == Some(key), "effects of a command on one key");
+            if matches!(effect, Effect::Add { .. }) && !self.counted() {
+                self.set_counted(true);
+            }
+            place = shard.apply((hash, key), place, &effect, (dot, stamp), context)?;
+        }
+        Ok(place)
     }
 
     /// Applies a record's effects to locked shards whose objects are loaded. A flush needs all
@@ -231,7 +295,8 @@ impl Cells {
             let Some(shard) = guards.shard_mut(hash) else {
                 continue;
             };
-            shard.apply(hash, key, &effect, (dot, stamp), context)?;
+            let place = shard.place(hash, key);
+            shard.apply((hash, key), place, &effect, (dot, stamp), context)?;
         }
         Ok(old_tree)
     }

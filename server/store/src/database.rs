@@ -7,6 +7,7 @@
 mod apply;
 mod checkpoint;
 mod forget;
+mod key;
 mod keyspace;
 mod open;
 mod purge;
@@ -14,6 +15,7 @@ mod purge;
 pub use apply::{Applied, OriginMap};
 pub(crate) use apply::{context_of, lock_effects};
 pub use forget::{Dropped, Ended, Found};
+pub use key::LockedKey;
 pub use open::OpenReport;
 pub use purge::Retention;
 
@@ -211,6 +213,28 @@ impl Database {
         Ok(Locked {
             database: self,
             guards,
+            own: self.own(),
+            now: self.now(wall),
+            wall,
+        })
+    }
+
+    /// Locks one key, whose hash is known, for a command that reads and writes nothing else.
+    #[inline]
+    pub fn lock_key<'d, 'k>(
+        &'d self,
+        hash: u64,
+        key: &'k [u8],
+        wall: Stamp,
+    ) -> Result<LockedKey<'d, 'k>, StoreError> {
+        let (shard, place, has_waited) = self.cells.lock_key(hash, key)?;
+        Ok(LockedKey {
+            database: self,
+            shard,
+            hash,
+            key,
+            place,
+            has_waited,
             own: self.own(),
             now: self.now(wall),
             wall,

@@ -37,6 +37,13 @@ pub fn slice_of(hash: u64) -> usize {
     (hash >> 52) as usize & (SLICES - 1)
 }
 
+/// The hash as the table of a slice uses it. All keys of a slice have the high bits in common, of
+/// which a table makes the tags that spare it looks at other keys: they go to the middle.
+#[inline]
+pub fn table_hash(hash: u64) -> u64 {
+    hash.rotate_left(32)
+}
+
 /// First and last hash of a slice.
 pub fn slice_range(shard: usize, slice: usize) -> (u64, u64) {
     let first = ((shard * SLICES + slice) as u64) << 52;

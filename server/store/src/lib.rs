@@ -8,11 +8,12 @@ pub mod error;
 pub mod hash;
 pub mod log;
 pub mod manifest;
+pub mod prefetch;
 pub mod resync;
 pub mod shard;
 pub mod store;
 pub mod tree;
 
-pub use database::{Database, Locked, Options, Receipt};
+pub use database::{Database, Locked, LockedKey, Options, Receipt};
 pub use error::StoreError;
 pub use store::Store;

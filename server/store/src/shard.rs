@@ -4,9 +4,9 @@
 //! a dirty one differs from the tree; a void one that the tree still knows stays as a tombstone.
 
 use crate::counts::{Counts, has_end};
-use crate::hash::{SLICES, hash_key, slice_of};
+use crate::hash::{SLICES, hash_key, slice_of, table_hash};
+use crate::prefetch::prefetch;
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 use std::sync::Arc;
 use tandem_merge::{Context, DecodeError, Dot, Effect, NEVER, Object, OriginIndex, Origins, Stamp};
 
@@ -25,6 +25,10 @@ pub mod mark {
     /// Handed to a checkpoint that has not finished.
     pub const FLUSHING: u8 = 16;
 }
+
+/// Where an object lies in its slice's table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place(usize);
 
 /// One shard.
 #[derive(Debug)]
@@ -72,6 +76,10 @@ fn due_at(object: &Object, effect: &Effect<'_>) -> Stamp {
     }
 }
 
+fn rehash(object: &Object) -> u64 {
+    table_hash(hash_key(object.key()))
+}
+
 /// What the tables themselves take for one object, beside its allocation.
 const SLOT_BYTES: usize = 20;
 
@@ -91,64 +99,103 @@ impl Shard {
     /// The object of a key, if it is in memory.
     #[inline]
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<&Object> {
-        self.slices[slice_of(hash)].find(hash, |object| object.key() == key)
+        self.slices[slice_of(hash)].find(table_hash(hash), |object| object.key() == key)
     }
 
     /// The same for changing its marks.
     #[inline]
     pub fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut Object> {
-        self.slices[slice_of(hash)].find_mut(hash, |object| object.key() == key)
+        self.slices[slice_of(hash)].find_mut(table_hash(hash), |object| object.key() == key)
+    }
+
+    /// Where a key's object is, if it is in memory. Good until the next change of the shard.
+    #[inline]
+    pub fn place(&self, hash: u64, key: &[u8]) -> Option<Place> {
+        self.slices[slice_of(hash)]
+            .find_bucket_index(table_hash(hash), |object| object.key() == key)
+            .map(Place)
+    }
+
+    /// The object at a place that [`Shard::place`] or [`Shard::apply`] gave for this hash.
+    #[inline]
+    pub fn at(&self, hash: u64, place: Place) -> Option<&Object> {
+        self.slices[slice_of(hash)].get_bucket(place.0)
+    }
+
+    /// Asks for the memory of what may be the slot of a key with this hash.
+    #[inline]
+    pub fn prefetch_slot(&self, hash: u64) {
+        if let Some(slot) = self.slices[slice_of(hash)]
+            .iter_hash(table_hash(hash))
+            .next()
+        {
+            prefetch(slot, size_of::<Object>());
+        }
+    }
+
+    /// Asks for the memory of what may be the object of a key with this hash; its slot should have
+    /// been asked for before.
+    #[inline]
+    pub fn prefetch_object(&self, hash: u64) {
+        if let Some(object) = self.slices[slice_of(hash)]
+            .iter_hash(table_hash(hash))
+            .next()
+        {
+            let (at, bytes) = object.memory();
+            prefetch(at, bytes);
+        }
     }
 
     /// Applies one effect to its key's object and keeps the books: key count, bytes, dirtiness. A
-    /// void object stays only as a tombstone for the tree.
+    /// void object stays only as a tombstone for the tree. `place` is where the object is, and the
+    /// result where it is then.
     #[inline]
     pub fn apply(
         &mut self,
-        hash: u64,
-        key: &[u8],
+        (hash, key): (u64, &[u8]),
+        place: Option<Place>,
         effect: &Effect<'_>,
         (dot, stamp): (Dot, Stamp),
         context: Context<'_>,
-    ) -> Result<(), DecodeError> {
+    ) -> Result<Option<Place>, DecodeError> {
         let at = slice_of(hash);
         let slice = &mut self.slices[at];
-        let rehash = |object: &Object| hash_key(object.key());
         let origins = &self.origins;
-        match slice.entry(hash, |object| object.key() == key, rehash) {
-            Entry::Occupied(mut slot) => {
-                let object = slot.get_mut();
-                let (had, before, marks) =
-                    (Counts::of(object), object.heap_bytes(), object.marks());
-                object.apply(effect, dot, stamp, context, origins)?;
-                let after = object.heap_bytes();
-                if marks & mark::DIRTY == 0 {
-                    self.dirty_bytes += after;
-                }
-                object.set_marks(marks | mark::DIRTY | mark::TOUCHED);
-                self.counts += Counts::of(object);
-                self.counts -= had;
-                self.soonest[at] = self.soonest[at].min(due_at(object, effect));
-                self.bytes = self.bytes + after - before;
-                if object.is_void() && marks & (mark::IN_TREE | mark::FLUSHING) == 0 {
-                    self.bytes -= after + SLOT_BYTES;
+        if let Some(place) = place
+            && let Some(object) = slice.get_bucket_mut(place.0)
+        {
+            let (had, before, marks) = (Counts::of(object), object.heap_bytes(), object.marks());
+            object.apply(effect, dot, stamp, context, origins)?;
+            let after = object.heap_bytes();
+            if marks & mark::DIRTY == 0 {
+                self.dirty_bytes += after;
+            }
+            object.set_marks(marks | mark::DIRTY | mark::TOUCHED);
+            self.counts += Counts::of(object);
+            self.counts -= had;
+            self.soonest[at] = self.soonest[at].min(due_at(object, effect));
+            self.bytes = self.bytes + after - before;
+            if object.is_void() && marks & (mark::IN_TREE | mark::FLUSHING) == 0 {
+                self.bytes -= after + SLOT_BYTES;
+                if let Ok(slot) = slice.get_bucket_entry(place.0) {
                     slot.remove();
                 }
+                return Ok(None);
             }
-            Entry::Vacant(slot) => {
-                let mut object = Object::create(key, effect, dot, stamp, context, origins)?;
-                if !object.is_void() {
-                    let bytes = object.heap_bytes();
-                    object.set_marks(mark::DIRTY | mark::TOUCHED);
-                    self.counts += Counts::of(&object);
-                    self.soonest[at] = self.soonest[at].min(due_at(&object, effect));
-                    self.bytes += bytes + SLOT_BYTES;
-                    self.dirty_bytes += bytes;
-                    slot.insert(object);
-                }
-            }
+            return Ok(Some(place));
         }
-        Ok(())
+        let mut object = Object::create(key, effect, dot, stamp, context, origins)?;
+        if object.is_void() {
+            return Ok(None);
+        }
+        let bytes = object.heap_bytes();
+        object.set_marks(mark::DIRTY | mark::TOUCHED);
+        self.counts += Counts::of(&object);
+        self.soonest[at] = self.soonest[at].min(due_at(&object, effect));
+        self.bytes += bytes + SLOT_BYTES;
+        self.dirty_bytes += bytes;
+        let slot = slice.insert_unique(table_hash(hash), object, rehash);
+        Ok(Some(Place(slot.bucket_index())))
     }
 
     /// Drops dead contributions of a key in memory, as far as `gone` says so of each one's origin and
@@ -160,7 +207,7 @@ impl Shard {
         gone: &dyn Fn(OriginIndex, Dot) -> bool,
     ) -> bool {
         let slice = &mut self.slices[slice_of(hash)];
-        let Ok(mut slot) = slice.find_entry(hash, |object| object.key() == key) else {
+        let Ok(mut slot) = slice.find_entry(table_hash(hash), |object| object.key() == key) else {
             return false;
         };
         let object = slot.get_mut();
@@ -191,16 +238,15 @@ impl Shard {
         self.soonest[slice_of(hash)] = 0;
         self.bytes += bytes + SLOT_BYTES;
         self.dirty_bytes += bytes;
-        let rehash = |object: &Object| hash_key(object.key());
-        self.slices[slice_of(hash)].insert_unique(hash, object, rehash);
+        self.slices[slice_of(hash)].insert_unique(table_hash(hash), object, rehash);
     }
 
     /// Puts in what the tree holds of a key that is not in memory. Counts nothing: it was counted.
-    pub fn admit(&mut self, hash: u64, mut object: Object) {
+    pub fn admit(&mut self, hash: u64, mut object: Object) -> Place {
         object.set_marks(mark::IN_TREE | mark::TOUCHED | tree_marks(&object));
         self.bytes += object.heap_bytes() + SLOT_BYTES;
-        let rehash = |object: &Object| hash_key(object.key());
-        self.slices[slice_of(hash)].insert_unique(hash, object, rehash);
+        let slot = self.slices[slice_of(hash)].insert_unique(table_hash(hash), object, rehash);
+        Place(slot.bucket_index())
     }
 
     /// The objects of one slice.
@@ -230,7 +276,7 @@ impl Shard {
         });
         let table = &mut self.slices[slice];
         if table.capacity() > 64 && table.len() * 4 < table.capacity() {
-            table.shrink_to_fit(|object| hash_key(object.key()));
+            table.shrink_to_fit(rehash);
         }
     }
 

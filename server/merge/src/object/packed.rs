@@ -27,6 +27,8 @@ const LONG_KEY: u8 = 32;
 const VOID: u8 = 64;
 
 const DOT_BYTES: usize = 20;
+/// Where the stamp of the type's dot lies.
+const STAMP_AT: usize = 14;
 const ENTRY_BYTES: usize = 4 + 8 + 8 + 9 + 8;
 
 /// A dot and its stamp.
@@ -344,6 +346,15 @@ pub(crate) fn deadline(bytes: &[u8]) -> Stamp {
     }
 }
 
+/// Whether the string cell shows anything when expiry is left aside.
+#[inline]
+pub(crate) fn has_content(bytes: &[u8]) -> bool {
+    if bytes[0] & (HAS_VALUE | VALUE_DOT) == HAS_VALUE && u64_at(bytes, STAMP_AT) > 0 {
+        return true;
+    }
+    Scalar::read(bytes).view().is_visible(0)
+}
+
 /// The value when the key is a plain string without contribution: the fast way of GET.
 #[inline]
 pub(crate) fn plain_value(bytes: &[u8]) -> Option<(Stamp, &[u8])> {
@@ -351,7 +362,7 @@ pub(crate) fn plain_value(bytes: &[u8]) -> Option<(Stamp, &[u8])> {
         return None;
     }
     let places = places(bytes);
-    Some((u64_at(bytes, 14), &bytes[places.key_end..]))
+    Some((u64_at(bytes, STAMP_AT), &bytes[places.key_end..]))
 }
 
 /// Whether a contribution is held.

@@ -96,7 +96,7 @@ impl Object {
     #[inline]
     pub fn has_content(&self) -> bool {
         match &self.0 {
-            Repr::Packed(bytes) => packed::Scalar::read(bytes).view().is_visible(0),
+            Repr::Packed(bytes) => packed::has_content(bytes),
             Repr::General(general) => Kind::ALL.iter().any(|kind| general.has_visible(*kind, 0)),
         }
     }

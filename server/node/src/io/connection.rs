@@ -3,7 +3,6 @@
 use crate::session::Session;
 use mio::net::TcpStream;
 use std::io::{self, Read, Write};
-use tandem_proto::resp::Args;
 
 /// Bytes asked of the kernel at once.
 const READ_BYTES: usize = 64 << 10;
@@ -30,6 +29,40 @@ pub enum Hold {
     Paused,
 }
 
+/// Bytes read: `consumed` ≤ `filled` ≤ the buffer's length. A worker has one of them for all its
+/// connections, which stays in the processor's cache; a connection has its own only while it holds
+/// the beginning of a request, or of what it may not run yet.
+#[derive(Debug, Default)]
+pub struct Input {
+    bytes: Vec<u8>,
+    consumed: usize,
+    filled: usize,
+}
+
+impl Input {
+    fn pending(&self) -> &[u8] {
+        &self.bytes[self.consumed..self.filled]
+    }
+
+    fn is_empty(&self) -> bool {
+        self.consumed == self.filled
+    }
+
+    /// Makes room for so many bytes behind what is pending, and gives it.
+    fn room(&mut self, count: usize) -> &mut [u8] {
+        if self.consumed > 0 {
+            self.bytes.copy_within(self.consumed..self.filled, 0);
+            self.filled -= self.consumed;
+            self.consumed = 0;
+        }
+        let end = self.filled + count;
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
+        }
+        &mut self.bytes[self.filled..end]
+    }
+}
+
 /// A connection.
 #[derive(Debug)]
 pub struct Connection {
@@ -43,8 +76,9 @@ pub struct Connection {
     pub closing: bool,
     /// The last write of this turn: database and lsn.
     pub wrote: Option<(u32, u64)>,
-    input: Vec<u8>,
-    consumed: usize,
+    input: Input,
+    /// Whether `input` is the worker's, lent for a turn.
+    is_lent: bool,
     /// Total bytes the parser wants before it looks again.
     wanted: usize,
     /// Replies.
@@ -52,8 +86,6 @@ pub struct Connection {
     sent: usize,
     /// Bytes received and sent that were not counted yet.
     traffic: (u64, u64),
-    /// Arguments of the command being parsed.
-    pub args: Args,
     /// Whether the kernel may hold more input.
     readable: bool,
     eof: bool,
@@ -68,13 +100,12 @@ impl Connection {
             hold: Hold::Open,
             closing: false,
             wrote: None,
-            input: Vec::new(),
-            consumed: 0,
+            input: Input::default(),
+            is_lent: false,
             wanted: 0,
             output: Vec::new(),
             sent: 0,
             traffic: (0, 0),
-            args: Args::default(),
             readable: true,
             eof: false,
         }
@@ -105,11 +136,6 @@ impl Connection {
         self.output.len() - self.sent
     }
 
-    /// Bytes read and not yet used.
-    pub fn pending_input(&self) -> &[u8] {
-        &self.input[self.consumed..]
-    }
-
     /// Bytes received and sent since the last call.
     pub fn take_traffic(&mut self) -> (u64, u64) {
         std::mem::take(&mut self.traffic)
@@ -117,76 +143,86 @@ impl Connection {
 
     /// Bytes held in buffers.
     pub fn buffered(&self) -> (usize, usize) {
-        (self.input.capacity(), self.output.capacity())
+        (self.input.bytes.capacity(), self.output.capacity())
+    }
+
+    /// Uses the worker's buffer for a turn, unless it holds something itself.
+    #[inline]
+    pub fn borrow(&mut self, shared: &mut Input) {
+        if self.input.is_empty() {
+            std::mem::swap(&mut self.input, shared);
+            self.is_lent = true;
+        }
+    }
+
+    /// Gives the worker's buffer back and keeps what it has not used of it.
+    #[inline]
+    pub fn give_back(&mut self, shared: &mut Input) {
+        if self.is_lent {
+            std::mem::swap(&mut self.input, shared);
+            self.is_lent = false;
+            let rest = shared.pending();
+            self.input = Input {
+                bytes: rest.to_vec(),
+                consumed: 0,
+                filled: rest.len(),
+            };
+            (shared.consumed, shared.filled) = (0, 0);
+        } else if self.input.is_empty() {
+            self.input = Input::default();
+        }
     }
 
     /// Reads once. A short read means that the kernel has no more (epoll(7), edge triggered).
     pub fn read(&mut self) -> io::Result<()> {
-        if self.consumed > 0 {
-            if self.consumed == self.input.len() {
-                self.input.clear();
-            } else if self.consumed > READ_BYTES {
-                self.input.drain(..self.consumed);
-            } else {
-                self.input.copy_within(self.consumed.., 0);
-                self.input.truncate(self.input.len() - self.consumed);
-            }
-            self.wanted = self.wanted.saturating_sub(self.consumed);
-            self.consumed = 0;
-        }
-        let held = self.input.len();
+        let held = self.input.pending().len();
         let room = READ_BYTES.max(self.wanted.saturating_sub(held).min(16 << 20));
-        self.input.resize(held + room, 0);
+        let space = self.input.room(room);
         let result = loop {
-            match self.socket.read(&mut self.input[held..]) {
+            match self.socket.read(space) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => break other,
             }
         };
         match result {
             Ok(count) => {
-                self.input.truncate(held + count);
+                self.input.filled += count;
                 self.traffic.0 += count as u64;
                 self.eof |= count == 0;
                 self.readable = count == room;
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.input.truncate(held);
                 self.readable = false;
                 Ok(())
             }
-            Err(error) => {
-                self.input.truncate(held);
-                Err(error)
-            }
+            Err(error) => Err(error),
         }
     }
 
     /// Whether enough has been read for the parser to look.
+    #[inline]
     pub fn worth_parsing(&self) -> bool {
-        self.consumed < self.input.len() && self.input.len() - self.consumed >= self.wanted
+        let held = self.input.filled - self.input.consumed;
+        held > 0 && held >= self.wanted
     }
 
     /// The parser used this many bytes.
+    #[inline]
     pub fn consume(&mut self, count: usize) {
-        self.consumed += count;
+        self.input.consumed += count;
         self.wanted = 0;
     }
 
     /// The parser wants this many bytes in all.
     pub fn want(&mut self, count: usize) {
-        self.wanted = count.max(self.input.len() - self.consumed + 1);
+        self.wanted = count.max(self.input.pending().len() + 1);
     }
 
-    /// Splits the borrow: input, arguments, session and output, for running a command.
-    pub fn parts(&mut self) -> (&[u8], &mut Args, &mut Session, &mut Vec<u8>) {
-        (
-            &self.input[self.consumed..],
-            &mut self.args,
-            &mut self.session,
-            &mut self.output,
-        )
+    /// Splits the borrow: input, session and output, for running a command.
+    #[inline]
+    pub fn parts(&mut self) -> (&[u8], &mut Session, &mut Vec<u8>) {
+        (self.input.pending(), &mut self.session, &mut self.output)
     }
 
     /// Sends what there is. True: all of it.
@@ -207,9 +243,6 @@ impl Connection {
         self.sent = 0;
         if self.output.capacity() > 1 << 20 {
             self.output = Vec::new();
-        }
-        if self.input.is_empty() && self.input.capacity() > 1 << 20 {
-            self.input = Vec::new();
         }
         Ok(true)
     }

@@ -1,8 +1,9 @@
 //! One I/O thread: its connections, its event loop, its turns.
 
-use super::connection::{Connection, Hold};
+use super::batch::Batch;
+use super::connection::{Connection, Hold, Input};
 use super::inbox::{Inbox, Post, Ticket};
-use crate::dispatch::{self, Flow};
+use crate::dispatch::{self, Ahead};
 use crate::server::Server;
 use crate::session::Session;
 use mio::net::TcpStream;
@@ -12,7 +13,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tandem_merge::EffectWriter;
-use tandem_proto::resp::{Limits, Parsed, parse_command};
+use tandem_proto::resp::Limits;
 use tandem_store::Receipt;
 use tandem_store::log::Log;
 
@@ -61,6 +62,10 @@ pub struct Turn {
     pub clock: Instant,
     /// What counts as slow; `Duration::MAX` for nothing.
     pub slow: Duration,
+    /// What was found out about the command before its turn.
+    pub ahead: Ahead,
+    /// Set by a command that cannot have taken long.
+    pub is_quick: bool,
     /// For commands that draw.
     pub random: Random,
     last: Option<(u32, u64)>,
@@ -79,6 +84,8 @@ impl Turn {
             output_bytes: 0,
             clock: Instant::now(),
             slow: Duration::MAX,
+            ahead: Ahead::default(),
+            is_quick: false,
             random: Random(crate::instance::random_u64() | 1),
             last: None,
         }
@@ -114,6 +121,9 @@ pub struct Worker {
     /// Connections with replies to send at the end of the turn.
     sending: Vec<usize>,
     parked: Vec<usize>,
+    /// What connections read into during their turn.
+    input: Input,
+    batch: Batch,
     turn: Turn,
     limits: Limits,
     housekept: Instant,
@@ -145,6 +155,8 @@ impl Worker {
             again: Vec::new(),
             sending: Vec::new(),
             parked: Vec::new(),
+            input: Input::default(),
+            batch: Batch::default(),
             turn: Turn::new(),
             limits: Limits::default(),
             housekept: Instant::now(),
@@ -266,24 +278,28 @@ impl Worker {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
+        connection.borrow(&mut self.input);
         if connection.is_readable() && connection.may_run() && connection.read().is_err() {
+            connection.give_back(&mut self.input);
             self.close(slot);
             return;
         }
         self.turn.last = None;
         connection.session.touch_at(self.turn.clock);
         while connection.may_run() && connection.worth_parsing() {
-            if !run_one(
+            let goes_on = self.batch.run(
                 connection,
                 &self.server,
                 &self.inbox,
                 slot,
                 &mut self.turn,
-                &mut self.limits,
-            ) {
+                &self.limits,
+            );
+            if !goes_on {
                 break;
             }
         }
+        connection.give_back(&mut self.input);
         connection.wrote = self.turn.last;
         if connection.hold == Hold::Paused && !self.parked.contains(&slot) {
             self.parked.push(slot);
@@ -455,58 +471,6 @@ impl Worker {
             .collect();
         for slot in idle {
             self.close(slot);
-        }
-    }
-}
-
-/// Parses and runs one command. False: no more can be done with what was read.
-fn run_one(
-    connection: &mut Connection,
-    server: &Arc<Server>,
-    inbox: &Arc<Inbox>,
-    slot: usize,
-    turn: &mut Turn,
-    limits: &mut Limits,
-) -> bool {
-    let (input, args, session, output) = connection.parts();
-    let bounds = if session.authenticated {
-        *limits
-    } else {
-        Limits::unauthenticated()
-    };
-    let consumed = match parse_command(input, &bounds, args) {
-        Ok(Parsed::Incomplete { need }) => {
-            connection.want(need);
-            return false;
-        }
-        Ok(Parsed::Complete { consumed }) => consumed,
-        Err(error) => {
-            output.extend_from_slice(format!("-ERR {error}\r\n").as_bytes());
-            connection.closing = true;
-            return false;
-        }
-    };
-    if args.is_empty() {
-        connection.consume(consumed);
-        return true;
-    }
-    let flow = dispatch::run(server, session, args.view(input), output, turn);
-    let client = session.id;
-    if matches!(flow, Flow::Later) {
-        connection.hold = Hold::Paused;
-        return false;
-    }
-    connection.consume(consumed);
-    match flow {
-        Flow::Next | Flow::Later => true,
-        Flow::Close => {
-            connection.closing = true;
-            false
-        }
-        Flow::Elsewhere(job) => {
-            connection.hold = Hold::Elsewhere;
-            server.run_elsewhere(job, Ticket { slot, client }, Arc::clone(inbox));
-            false
         }
     }
 }

@@ -12,6 +12,8 @@
 pub const BLOCK_BYTES: usize = 32 << 10;
 /// Bytes in front of each fragment's payload.
 pub const FRAGMENT_HEADER: usize = 7;
+/// Where the kind stands in it, with which the checksum begins.
+const KIND_AT: usize = 6;
 
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,16 +135,15 @@ pub fn append_entry(out: &mut Vec<u8>, offset: u64, class: Class, parts: [&[u8];
     let total = parts[0].len() + parts[1].len();
     let room = BLOCK_BYTES - (offset as usize % BLOCK_BYTES);
     if total + FRAGMENT_HEADER <= room {
-        let kind = class.bits() | 1;
-        let crc = crc32c::crc32c_append(
-            crc32c::crc32c_append(crc32c::crc32c(&[kind]), parts[0]),
-            parts[1],
-        );
-        out.extend_from_slice(&crc.to_le_bytes());
-        out.extend_from_slice(&(total as u16).to_le_bytes());
-        out.push(kind);
+        let start = out.len();
+        out.reserve(FRAGMENT_HEADER + total);
+        let [low, high] = (total as u16).to_le_bytes();
+        out.extend_from_slice(&[0, 0, 0, 0, low, high, class.bits() | 1]);
         out.extend_from_slice(parts[0]);
         out.extend_from_slice(parts[1]);
+        // Kind and payload lie behind each other: one run of the checksum.
+        let crc = crc32c::crc32c(&out[start + KIND_AT..]);
+        out[start..start + 4].copy_from_slice(&crc.to_le_bytes());
         return offset + (FRAGMENT_HEADER + total) as u64;
     }
     append_in_fragments(out, offset, class, parts)
@@ -209,7 +210,7 @@ pub fn read_fragment(bytes: &[u8], offset: u64) -> Result<Fragment<'_>, Damage> 
         return Err(Damage::Header);
     }
     let payload = rest.get(..length).ok_or(Damage::Short)?;
-    let computed = crc32c::crc32c_append(crc32c::crc32c(&[kind]), payload);
+    let computed = crc32c::crc32c(&bytes[KIND_AT..FRAGMENT_HEADER + length]);
     if computed != stored {
         return Err(Damage::Checksum { stored, computed });
     }
