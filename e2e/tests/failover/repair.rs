@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use rustix::process::Signal;
+use tandem_e2e::client::wait_for;
+use tandem_e2e::process::ScratchDirectory;
 use tandem_e2e::story::ledger::Pace;
+use tandem_e2e::story::load::Load;
 use tandem_e2e::story::local::{Member, send};
-use tandem_e2e::story::{Local, Story, Writers};
+use tandem_e2e::story::{Local, Story, Writers, wait_until_equal};
 
 use super::support::{HEAL_TIMEOUT, nothing_is_lost, pair, patience, wait_until_restored};
 
@@ -95,4 +98,106 @@ fn wait_for_new_data(local: &Local, old: &Member) {
             })
         })
         .unwrap();
+}
+
+/// A pair whose logs are short, and which gives hung processes time.
+fn pair_with_short_logs(directory: &ScratchDirectory) -> Local {
+    let manifest = directory.path().join("short-logs.yaml");
+    let text = "apiVersion: tandem.dev/v1alpha1\nkind: DoubleMaster\nmetadata: {name: dm}\n\
+                spec:\n  replicasPerMaster: 1\n  failover: {probeIntervalMs: 100, \
+                hangTimeoutMs: 500, linkTimeoutMs: 500, restartHungMs: 120000}\n  config: \
+                {binlog-file-size: 1mb, expire-logs-nums: '1', binlog-size-max: 2mb}\n";
+    std::fs::write(&manifest, text).unwrap();
+    Local::start_file(&manifest, patience()).unwrap()
+}
+
+/// Whether the first file of an instance's log is gone.
+fn has_purged(local: &Local, name: &str) -> bool {
+    let first = format!("instances/{name}/data/db0/log/log.0000000001");
+    !local.data().join(first).exists()
+}
+
+#[test]
+fn a_slot_that_lost_its_place_gets_a_full_resync_that_nobody_typed() {
+    let story = Story::begin("a lost place of the peer");
+    let directory = ScratchDirectory::new(None).unwrap();
+    let local = pair_with_short_logs(&directory);
+    let slots = ["a", "b"].map(|suffix| local.service(suffix).unwrap());
+    let writers = Writers::start("p", &slots, 1, Pace::default());
+    writers.wait_for_more(500).unwrap();
+    let ledger = writers.finish().unwrap();
+    nothing_is_lost(&story, &local, &ledger);
+    let before = local.report().unwrap();
+    let behind: Vec<&Member> = before.members.iter().filter(|m| m.slot == "b").collect();
+    for member in &behind {
+        send(member.pid.unwrap(), Signal::STOP).unwrap();
+    }
+    let load = Load::new("purged", 0..12_000).with_value_bytes(1000);
+    load.write(before.master("a").unwrap().instance().unwrap(), 2)
+        .unwrap();
+    let source = before.master("a").unwrap().name.clone();
+    wait_for("the purge of the first log file", HEAL_TIMEOUT, || {
+        Ok(has_purged(&local, &source).then_some(()))
+    })
+    .unwrap();
+    for member in &behind {
+        send(member.pid.unwrap(), Signal::CONT).unwrap();
+    }
+    let asked = wait_for(
+        "the full resync in the runtime's words",
+        HEAL_TIMEOUT,
+        || {
+            Ok(local
+                .output()
+                .contains("lost its place in the log of")
+                .then_some(()))
+        },
+    );
+    assert!(asked.is_ok(), "{:?}: {}", local.report(), local.output());
+    nothing_is_lost(&story, &local, &ledger);
+    for instance in local.instances().unwrap() {
+        load.check(instance, &[]).unwrap();
+    }
+    let after = local.report().unwrap();
+    let peer = &after.master("b").unwrap().links[0];
+    assert!(peer.full_resyncs >= 1, "{peer:?}");
+}
+
+#[test]
+fn a_replica_that_lost_its_place_gets_its_full_resync() {
+    let story = Story::begin("a lost place of a replica");
+    let directory = ScratchDirectory::new(None).unwrap();
+    let local = pair_with_short_logs(&directory);
+    let before = local.report().unwrap();
+    let (master, replica) = (
+        before.master("a").unwrap(),
+        before.member("dm-a-1").unwrap(),
+    );
+    let replica = if replica.name == master.name {
+        "dm-a-0"
+    } else {
+        "dm-a-1"
+    };
+    let replica = before.member(replica).unwrap();
+    send(replica.pid.unwrap(), Signal::STOP).unwrap();
+    let load = Load::new("purged", 0..12_000).with_value_bytes(1000);
+    load.write(master.instance().unwrap(), 2).unwrap();
+    wait_for("the purge of the first log file", HEAL_TIMEOUT, || {
+        Ok(has_purged(&local, &master.name).then_some(()))
+    })
+    .unwrap();
+    send(replica.pid.unwrap(), Signal::CONT).unwrap();
+    let healed = wait_for("a finished full resync", HEAL_TIMEOUT, || {
+        let report = local.report()?;
+        let links = &report.member(&replica.name)?.links;
+        Ok(links
+            .iter()
+            .any(|link| link.full_resyncs >= 1)
+            .then_some(()))
+    });
+    assert!(healed.is_ok(), "{:?}: {}", local.report(), local.output());
+    local.wait_until_ready().unwrap();
+    let took = wait_until_equal(&local.instances().unwrap(), HEAL_TIMEOUT).unwrap();
+    story.says(format_args!("equal after {} ms", took.as_millis()));
+    load.check(replica.instance().unwrap(), &[]).unwrap();
 }
