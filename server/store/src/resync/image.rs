@@ -60,7 +60,7 @@ impl Image {
                     .map(|object| (hash_key(object.key()), object))
                     .filter(|(hash, _)| (first..=last).contains(hash)),
             );
-            order.sort_unstable_by(|a, b| (a.0, a.1.key()).cmp(&(b.0, b.1.key())));
+            order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.key().cmp(b.1.key())));
             if !image.copy(&order, bytes_max) {
                 break;
             }

@@ -15,7 +15,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use tandem_merge::{Object, VersionVector, merge_objects};
+use tandem_merge::{Object, OriginIndex, VersionVector, merge_objects};
 
 /// Chunks that may wait for the thread.
 const WAITING_CHUNKS: usize = 2;
@@ -143,6 +143,9 @@ impl Merging<'_> {
         }
         self.next = last.checked_add(1);
         let vv = map.vector(&chunk.vv)?;
+        let is_same_table = (0..map.len() as u32)
+            .map(OriginIndex)
+            .all(|index| map.get(index) == Some(index));
         let mut theirs = Theirs {
             packed: PackedObjects::new(packed),
             map,
@@ -153,25 +156,33 @@ impl Merging<'_> {
         let mut from = Some(first);
         while let Some(part) = from.filter(|from| *from <= last) {
             let (own, own_vv, end) = self.own(part, last)?;
+            let is_nothing = own_vv.rows().all(|(_, row)| row.high == 0);
             let mut own = own.into_iter().peekable();
             loop {
                 let order = match (own.peek(), &their) {
                     (None, None) => break,
                     (Some(_), None) => Ordering::Less,
-                    (None, Some((hash, _))) if *hash > end => break,
+                    (None, Some(their)) if their.hash > end => break,
                     (None, Some(_)) => Ordering::Greater,
-                    (Some((hash, mine)), Some((their_hash, other))) => {
-                        (*hash, mine.key()).cmp(&(*their_hash, other.key()))
+                    (Some((hash, mine)), Some(their)) => {
+                        (*hash, mine.key()).cmp(&(their.hash, their.object.key()))
                     }
                 };
                 let mine = own.next_if(|_| order.is_le()).map(|(_, object)| object);
                 let mut other = None;
                 if order.is_ge() {
-                    other = their.take().map(|(_, object)| object);
+                    other = their.take();
                     their = theirs.next()?;
                 }
+                // Where nothing is held here there is nothing to merge with.
+                if let (Some(other), true) = (&other, is_nothing) {
+                    let state = is_same_table.then_some(other.state);
+                    self.put(sink, &other.object, state)?;
+                    continue;
+                }
+                let other = other.map(|other| other.object);
                 if let Some(object) = merge_objects(mine, &own_vv, other, &vv) {
-                    self.put(sink, &object)?;
+                    self.put(sink, &object, None)?;
                 }
             }
             from = end.checked_add(1);
@@ -200,17 +211,32 @@ impl Merging<'_> {
         Ok((objects, vv, end))
     }
 
-    fn put(&mut self, sink: &mut Sink<'_>, object: &Object) -> Result<(), StoreError> {
+    /// Writes an object whose encoded `state` is known, or not.
+    fn put(
+        &mut self,
+        sink: &mut Sink<'_>,
+        object: &Object,
+        state: Option<&[u8]>,
+    ) -> Result<(), StoreError> {
         if object.is_void() {
             return Ok(());
         }
-        self.state.clear();
-        object.encode(&mut self.state);
-        sink.put(object.key(), Some(&self.state))?;
+        if state.is_none() {
+            self.state.clear();
+            object.encode(&mut self.state);
+        }
+        sink.put(object.key(), Some(state.unwrap_or(&self.state)))?;
         self.done.counts += Counts::of(object);
         self.done.counted |= object.has_contributions();
         Ok(())
     }
+}
+
+/// One of the source's objects, with its state as it came.
+struct Their<'c> {
+    hash: u64,
+    object: Object,
+    state: &'c [u8],
 }
 
 /// The source's objects of a chunk, in order.
@@ -221,8 +247,8 @@ struct Theirs<'c> {
     before: Option<(u64, &'c [u8])>,
 }
 
-impl Theirs<'_> {
-    fn next(&mut self) -> Result<Option<(u64, Object)>, StoreError> {
+impl<'c> Theirs<'c> {
+    fn next(&mut self) -> Result<Option<Their<'c>>, StoreError> {
         let Some((key, state)) = self.packed.next_object()? else {
             return Ok(None);
         };
@@ -233,6 +259,11 @@ impl Theirs<'_> {
         }
         self.before = Some(place);
         let object = Object::decode(key, state, &|index| self.map.get(index))?;
-        Ok(Some((place.0, object)))
+        let hash = place.0;
+        Ok(Some(Their {
+            hash,
+            object,
+            state,
+        }))
     }
 }
