@@ -124,7 +124,8 @@ impl World {
             instance.own().is_some(),
             instance.not_eligible() == Some("holes"),
         );
-        if holes && instance.wish.is_none() {
+        if holes || instance.wish.is_some() {
+            // Merge for writers, replace for replicas.
             instance.wish = Some(if is_chosen {
                 FullMode::Merge
             } else {

@@ -82,7 +82,7 @@ pub(crate) fn hello(receiver: &Instance, kind: LinkKind, wish: Option<FullMode>)
         server_id: receiver.identity.server_id,
         instance_id: receiver.name.clone(),
         run: receiver.run,
-        own: receiver.life(),
+        own: receiver.own(),
         epoch: receiver.identity.epoch,
         by_hand: false,
         host: String::new(),

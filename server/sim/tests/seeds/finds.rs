@@ -6,7 +6,7 @@ use tandem_merge::rules::{Rule, without};
 use tandem_sim::Sabotage;
 
 /// Seeds within which each fault has to be found.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 400;
 
 /// The first seed that fails, and how.
 fn first_failure(sabotage: Sabotage) -> Option<(u64, &'static str)> {

@@ -1,7 +1,8 @@
 //! Walking over the bytes of a segment: entries in order, damage, and the next place to go on.
 
 use super::format::{
-    BLOCK_BYTES, Class, Damage, MARK_BYTES, Part, block_padding, read_fragment, read_mark,
+    BLOCK_BYTES, Class, Damage, FRAGMENT_HEADER, MARK_BYTES, Part, block_padding, read_fragment,
+    read_mark,
 };
 use std::ops::Range;
 
@@ -87,26 +88,42 @@ impl<'b> Cursor<'b> {
         }
     }
 
-    /// Goes to the next block behind the damage in which an entry begins; false at the end. Only the
-    /// beginnings of blocks are trusted: a value may hold bytes that look like an entry.
+    /// Goes to the next entry behind the damage; false at the end. A damaged fragment's length is
+    /// believed when a whole fragment stands behind it; else the next block is the place to go on.
+    /// Nothing in between is looked at: a value may hold bytes that look like an entry.
     pub(super) fn resync(&mut self) -> bool {
-        let mut block = (self.offset / BLOCK_BYTES as u64 + 1) * BLOCK_BYTES as u64;
-        while (block as usize) < self.bytes.len() {
-            let mut offset = block;
-            while let Ok(fragment) = read_fragment(
-                self.bytes.get(offset as usize..).unwrap_or_default(),
-                offset,
-            ) {
-                if matches!(fragment.part, Part::Full | Part::First) {
-                    self.offset = offset;
-                    return true;
+        let mut offset = self.offset;
+        loop {
+            offset += block_padding(offset) as u64;
+            let Some(bytes) = self.bytes.get(offset as usize..).filter(|b| !b.is_empty()) else {
+                return false;
+            };
+            match read_fragment(bytes, offset) {
+                Ok(fragment) => {
+                    let opens = matches!(fragment.part, Part::Full | Part::First);
+                    if opens && offset > self.offset {
+                        self.offset = offset;
+                        return true;
+                    }
+                    offset += fragment.advance as u64;
                 }
-                offset += fragment.advance as u64;
-                offset += block_padding(offset) as u64;
+                Err(_) => {
+                    let next_block = (offset / BLOCK_BYTES as u64 + 1) * BLOCK_BYTES as u64;
+                    offset = self.behind(offset).unwrap_or(next_block);
+                }
             }
-            block += BLOCK_BYTES as u64;
         }
-        false
+    }
+
+    /// Where a damaged fragment ends by its own word, if a whole one begins there.
+    fn behind(&self, offset: u64) -> Option<u64> {
+        let head = self.bytes.get(offset as usize..)?;
+        let (head, _) = head.split_first_chunk::<FRAGMENT_HEADER>()?;
+        let length = u64::from(u16::from_le_bytes([head[4], head[5]]));
+        let end = offset + FRAGMENT_HEADER as u64 + length;
+        let is_inside = end / BLOCK_BYTES as u64 == offset / BLOCK_BYTES as u64;
+        let bytes = self.bytes.get(end as usize..)?;
+        (is_inside && read_fragment(bytes, end).is_ok()).then_some(end)
     }
 }
 

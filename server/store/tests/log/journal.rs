@@ -34,6 +34,12 @@ pub(crate) struct Appended {
     pub(crate) end: u64,
 }
 
+impl Appended {
+    pub(crate) fn origin(&self) -> OriginIndex {
+        peek(&self.bytes).unwrap().0
+    }
+}
+
 /// What opening a journal found wrong.
 pub(crate) struct Found {
     pub(crate) corruptions: Vec<Corruption>,
