@@ -85,6 +85,16 @@ impl<'o> Draft<'o> {
         }
     }
 
+    /// The keys that were looked at for a change, in order.
+    pub fn touched(&self) -> impl Iterator<Item = &[u8]> {
+        self.keys.keys().map(Vec::as_slice)
+    }
+
+    /// Whether nothing of the base is left for any key.
+    pub fn is_flushed(&self) -> bool {
+        self.flushed
+    }
+
     /// The time it reads and writes at.
     pub fn now(&self) -> Stamp {
         self.now

@@ -377,10 +377,22 @@ impl Cells {
         (at, slice): (usize, usize),
         from: u64,
         begin: impl FnOnce(&Shard),
-        mut each: impl FnMut(u64, &Object) -> bool,
+        each: impl FnMut(u64, &Object) -> bool,
     ) -> Result<(), StoreError> {
         let shard = self.shards[at].lock();
         begin(&shard);
+        self.visit_locked(&shard, (at, slice), from, each)?;
+        Ok(())
+    }
+
+    /// The same for a shard that is locked already. Returns whether `each` wants more.
+    pub fn visit_locked(
+        &self,
+        shard: &Shard,
+        (at, slice): (usize, usize),
+        from: u64,
+        mut each: impl FnMut(u64, &Object) -> bool,
+    ) -> Result<bool, StoreError> {
         let mut resident: Vec<(u64, &Object)> = shard
             .slice(slice)
             .map(|object| (hash_key(object.key()), object))
@@ -398,7 +410,7 @@ impl Cells {
         let mut cold: Option<Stored> = stored.next().transpose()?;
         loop {
             let order = match (resident.peek(), &cold) {
-                (None, None) => return Ok(()),
+                (None, None) => return Ok(true),
                 (Some(_), None) => std::cmp::Ordering::Less,
                 (None, Some(_)) => std::cmp::Ordering::Greater,
                 (Some((hash, object)), Some(cold)) => {
@@ -422,7 +434,7 @@ impl Cells {
                 true
             };
             if !goes_on {
-                return Ok(());
+                return Ok(false);
             }
         }
     }

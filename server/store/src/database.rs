@@ -16,6 +16,7 @@ pub use apply::{Applied, OriginMap};
 pub(crate) use apply::{context_of, lock_effects};
 pub use forget::{Dropped, Ended, Found};
 pub use key::LockedKey;
+pub use keyspace::CURSOR_SHIFT;
 pub use open::OpenReport;
 pub use purge::Retention;
 

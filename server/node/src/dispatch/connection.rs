@@ -205,7 +205,7 @@ fn client(server: &Server, session: &mut Session, args: &[&[u8]], reply: &mut Re
                 .collect();
             reply.verbatim(*b"txt", text.as_bytes());
         }
-        (b"kill", words) => kill(server, words, reply),
+        (b"kill", words) => kill(server, session.id, words, reply),
         (b"reply", [mode]) => {
             match mode.to_ascii_lowercase().as_slice() {
                 b"on" => session.replies = Replies::On,
@@ -236,7 +236,7 @@ fn client(server: &Server, session: &mut Session, args: &[&[u8]], reply: &mut Re
 
 fn line(id: u64, client: &crate::clients::Client) -> String {
     format!(
-        "id={id} addr={} name={} age={} db={}\n",
+        "id={id} addr={} name={} age={} flags=N db={} user=default\n",
         client.peer,
         String::from_utf8_lossy(&client.name),
         client.since.elapsed().as_secs(),
@@ -269,7 +269,7 @@ fn describe(session: &Session) -> String {
 }
 
 /// CLIENT KILL addr, or by ID and ADDR filters.
-fn kill(server: &Server, words: &[&[u8]], reply: &mut Reply<'_>) {
+fn kill(server: &Server, own: u64, words: &[&[u8]], reply: &mut Reply<'_>) {
     let clients = server.clients.list();
     let text = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
     if let [address] = words {
@@ -287,6 +287,7 @@ fn kill(server: &Server, words: &[&[u8]], reply: &mut Reply<'_>) {
         return;
     }
     let mut wanted: Vec<u64> = clients.iter().map(|(id, _)| *id).collect();
+    let mut skips_own = true;
     let (pairs, rest) = words.as_chunks::<2>();
     if !rest.is_empty() || pairs.is_empty() {
         return reply.error("ERR syntax error");
@@ -305,10 +306,30 @@ fn kill(server: &Server, words: &[&[u8]], reply: &mut Reply<'_>) {
                         .any(|(id, c)| id == candidate && c.peer.to_string() == address)
                 });
             }
-            b"skipme" | b"type" => {}
+            b"skipme" => match value.to_ascii_lowercase().as_slice() {
+                b"yes" => skips_own = true,
+                b"no" => skips_own = false,
+                _ => return reply.error("ERR syntax error"),
+            },
+            // Links have ports of their own: every client is a normal one.
+            b"type" => match value.to_ascii_lowercase().as_slice() {
+                b"normal" => {}
+                b"master" | b"slave" | b"replica" | b"pubsub" => wanted.clear(),
+                _ => {
+                    let value = text(value);
+                    return reply.error_display(format_args!("ERR Unknown client type '{value}'"));
+                }
+            },
+            b"user" => {
+                if *value != b"default" {
+                    let value = text(value);
+                    return reply.error_display(format_args!("ERR No such user '{value}'"));
+                }
+            }
             _ => return reply.error("ERR syntax error"),
         }
     }
+    wanted.retain(|id| !(skips_own && *id == own));
     let mut killed = 0;
     for (id, client) in clients.iter().filter(|(id, _)| wanted.contains(id)) {
         client.inbox.post(crate::io::Post::Kill(*id));

@@ -6,7 +6,7 @@ use crate::server::Server;
 use crate::session::Session;
 use std::sync::Arc;
 use tandem_merge::stamp::stamp_of_ms;
-use tandem_merge::{Draft, Kind, Object, Origins, Stamp};
+use tandem_merge::{Draft, Kind, Stamp};
 use tandem_proto::command::CommandId;
 use tandem_proto::glob;
 use tandem_proto::number::parse_i64;
@@ -83,15 +83,15 @@ fn flush(
 }
 
 /// What SCAN asks for.
-struct ScanRequest<'a> {
-    cursor: u64,
-    count: usize,
+pub(super) struct ScanRequest<'a> {
+    pub(super) cursor: u64,
+    pub(super) count: usize,
     pattern: Option<&'a [u8]>,
     kind: Option<Option<Kind>>,
 }
 
 impl<'a> ScanRequest<'a> {
-    fn parse(args: &[&'a [u8]]) -> Result<Self, &'static str> {
+    pub(super) fn parse(args: &[&'a [u8]]) -> Result<Self, &'static str> {
         let cursor = std::str::from_utf8(args[1])
             .ok()
             .and_then(|text| text.parse().ok());
@@ -128,14 +128,11 @@ impl<'a> ScanRequest<'a> {
         Ok(request)
     }
 
-    fn wants(&self, object: &Object, now: Stamp, origins: &Origins) -> bool {
-        let Some(kind) = object.kind(now, origins) else {
-            return false;
-        };
+    pub(super) fn wants(&self, key: &[u8], kind: Kind) -> bool {
         self.kind.is_none_or(|wanted| wanted == Some(kind))
             && self
                 .pattern
-                .is_none_or(|pattern| glob::matches(pattern, object.key()))
+                .is_none_or(|pattern| glob::matches(pattern, key))
     }
 }
 
@@ -157,7 +154,8 @@ fn scan(
     let origins = database.commit().history.origins.clone();
     let mut found = Vec::new();
     let next = database.scan(request.cursor, request.count, |object| {
-        if request.wants(object, now, &origins) {
+        let kind = object.kind(now, &origins);
+        if kind.is_some_and(|kind| request.wants(object.key(), kind)) {
             found.push(object.key().to_vec());
         }
     })?;

@@ -1,16 +1,19 @@
 //! MULTI, EXEC, DISCARD, WATCH: several commands as one record per database.
 
+mod overlay;
+
 use super::data::database;
 use crate::io::Turn;
 use crate::server::Server;
 use crate::session::{Session, Transaction, Watched};
+use overlay::Overlay;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tandem_execute::{CopyRequest, Env, copy_across, execute, is_data_command};
 use tandem_merge::stamp::stamp_of_ms;
 use tandem_merge::{Draft, EffectWriter};
 use tandem_proto::command::{CommandId, CommandSpec, Flags, lookup};
-use tandem_proto::reply::Reply;
+use tandem_proto::reply::{Protocol, Reply};
 use tandem_store::{Locked, StoreError};
 
 /// Bytes of queued commands at which a transaction is refused.
@@ -25,11 +28,20 @@ pub(super) fn is_immediate(id: CommandId) -> bool {
     )
 }
 
-/// Questions about all keys are answered outside of transactions only: a transaction holds its
-/// shards locked, and these walk through all of them.
+/// Questions about all keys: they need the whole database locked.
 fn asks_all_keys(id: CommandId) -> bool {
     use CommandId as Id;
     matches!(id, Id::Scan | Id::Keys | Id::RandomKey | Id::DbSize)
+}
+
+/// Questions about the server. They lock what a transaction has locked already, so they are answered
+/// before that.
+fn asks_server(id: CommandId) -> bool {
+    use CommandId as Id;
+    matches!(
+        id,
+        Id::Time | Id::Info | Id::Command | Id::Config | Id::SlowLog | Id::LastSave | Id::Role
+    )
 }
 
 /// Queues a command.
@@ -42,7 +54,7 @@ pub(super) fn queue(
     let Some(transaction) = &mut session.transaction else {
         return;
     };
-    if spec.flags.contains(Flags::NO_MULTI) || asks_all_keys(spec.id) {
+    if spec.flags.contains(Flags::NO_MULTI) {
         transaction.broken = true;
         reply.error("ERR Command not allowed inside a transaction");
         return;
@@ -121,6 +133,8 @@ struct Step<'q> {
 struct Need<'q> {
     keys: Vec<&'q [u8]>,
     whole: bool,
+    /// Everything is removed: what contributed to counters has to be known.
+    flushed: bool,
 }
 
 fn exec(
@@ -176,6 +190,7 @@ fn exec(
         ));
         return Ok(());
     }
+    let mut answers = answer_aside(server, session, &steps, reply.protocol(), turn)?;
     let mut locks = lock(server, &needs, turn)?;
     let changed = watched.iter().any(|watch| {
         locks
@@ -187,7 +202,7 @@ fn exec(
         return Ok(());
     }
     reply.array(steps.len());
-    let written = run_steps(server, session, &locks, &steps, reply, turn)?;
+    let written = run_steps(server, session, &locks, &steps, &mut answers, reply, turn)?;
     for (number, effects) in written {
         if let Some(locked) = locks.get_mut(&number)
             && let Some(receipt) = locked.commit(&effects)?
@@ -210,10 +225,15 @@ fn collect_needs<'q>(
     match spec.id {
         CommandId::FlushAll => {
             for database in server.instance.store.opened() {
-                needs.entry(database.number).or_default().whole = true;
+                let need = needs.entry(database.number).or_default();
+                (need.whole, need.flushed) = (true, true);
             }
         }
-        CommandId::FlushDb => needs.entry(number).or_default().whole = true,
+        CommandId::FlushDb => {
+            let need = needs.entry(number).or_default();
+            (need.whole, need.flushed) = (true, true);
+        }
+        id if asks_all_keys(id) => needs.entry(number).or_default().whole = true,
         CommandId::Copy => {
             let target = CopyRequest::parse(args).and_then(|request| request.database);
             let other = target
@@ -244,7 +264,9 @@ fn lock<'s>(
         let database = database(server, *number)?;
         let locked = if need.whole {
             let mut locked = database.lock_all(wall);
-            locked.load_contributors()?;
+            if need.flushed {
+                locked.load_contributors()?;
+            }
             for key in &need.keys {
                 locked.load(key)?;
             }
@@ -259,11 +281,47 @@ fn lock<'s>(
 
 type Written = Vec<(u32, EffectWriter)>;
 
+/// Encoded replies by the number of their step.
+type Answers = BTreeMap<usize, Vec<u8>>;
+
+/// Answers what asks about the server, before anything is locked.
+fn answer_aside(
+    server: &Arc<Server>,
+    session: &mut Session,
+    steps: &[Step<'_>],
+    protocol: Protocol,
+    turn: &mut Turn,
+) -> Result<Answers, StoreError> {
+    let mut answers = Answers::new();
+    for (at, step) in steps.iter().enumerate() {
+        if !asks_server(step.spec.id) {
+            continue;
+        }
+        let mut bytes = Vec::new();
+        let mut reply = Reply::new(&mut bytes, protocol);
+        let (id, args) = (step.spec.id, step.args.as_slice());
+        match id {
+            CommandId::Role => {
+                super::replication::run(server, id, args, &mut reply, turn);
+            }
+            CommandId::LastSave => {
+                super::saving::run(server, id, args, &mut reply);
+            }
+            _ => {
+                super::admin::run(server, session, id, args, &mut reply, turn)?;
+            }
+        }
+        answers.insert(at, bytes);
+    }
+    Ok(answers)
+}
+
 fn run_steps(
     server: &Arc<Server>,
     session: &mut Session,
     locks: &BTreeMap<u32, Locked<'_>>,
     steps: &[Step<'_>],
+    answers: &mut Answers,
     reply: &mut Reply<'_>,
     turn: &mut Turn,
 ) -> Result<Written, StoreError> {
@@ -271,7 +329,11 @@ fn run_steps(
         .iter()
         .map(|(number, l)| (*number, Draft::new(l, l.origins_ref(), l.own(), l.now())))
         .collect();
-    for step in steps {
+    for (at, step) in steps.iter().enumerate() {
+        if let Some(answer) = answers.remove(&at) {
+            reply.raw(&answer);
+            continue;
+        }
         if step.spec.id == CommandId::Select {
             super::connection::run(server, session, step.spec.id, &step.args, reply);
             continue;
@@ -308,8 +370,13 @@ fn run_steps(
             CommandId::Ping | CommandId::Echo | CommandId::Client => {
                 super::connection::run(server, session, step.spec.id, &step.args, reply);
             }
-            CommandId::Time | CommandId::Info | CommandId::Command => {
-                super::admin::run(server, session, step.spec.id, &step.args, reply, turn)?;
+            id if asks_all_keys(id) => {
+                let found = drafts.get(&step.database).zip(locks.get(&step.database));
+                if let Some((draft, locked)) = found {
+                    Overlay { locked, draft }.answer(id, &step.args, draw(), reply)?;
+                } else {
+                    reply.error("ERR database is not open");
+                }
             }
             _ => reply.error("ERR Command not allowed inside a transaction"),
         }

@@ -1,6 +1,7 @@
 //! The server, started in this process and asked over its sockets.
 
 mod basics;
+mod commands;
 mod failover;
 mod info;
 mod pair;

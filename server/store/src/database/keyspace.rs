@@ -2,6 +2,7 @@
 
 use super::{Database, Locked};
 use crate::cells::{decode_own, place_of};
+use crate::counts::Counts;
 use crate::error::StoreError;
 use crate::hash::{SHARDS, SLICES, hash_key};
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -9,7 +10,7 @@ use std::hash::Hasher;
 use tandem_merge::{Object, Origins, Stamp};
 
 /// Hash bits below a cursor: keys that share the upper 48 bits come together.
-const CURSOR_SHIFT: u32 = 16;
+pub const CURSOR_SHIFT: u32 = 16;
 
 impl Database {
     /// One step of SCAN: calls `each` with at least `count` objects (fewer at the end) in order of
@@ -109,6 +110,40 @@ fn digest_object(object: &Object, now: Stamp, origins: &Origins) -> Option<u128>
 }
 
 impl Locked<'_> {
+    /// Calls `each` with the objects from hash `from` on, in order of (hash, key), until it says
+    /// false. The whole database must be locked.
+    pub fn visit_from(
+        &self,
+        from: u64,
+        mut each: impl FnMut(u64, &Object) -> bool,
+    ) -> Result<(), StoreError> {
+        let (first, slice) = place_of(from);
+        let start = first * SLICES + slice;
+        for (at, shard) in self.guards.shards().enumerate().skip(first) {
+            for slice in 0..SLICES {
+                let place = (at, slice);
+                if at * SLICES + slice >= start
+                    && !self
+                        .database
+                        .cells
+                        .visit_locked(shard, place, from, &mut each)?
+                {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts of the locked shards: of the whole database when all are.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for shard in self.guards.shards() {
+            counts += shard.counts;
+        }
+        counts
+    }
+
     /// Brings every object with contributions into memory and calls `each` with it: a flush has to
     /// carry their watermarks. The whole database must be locked. Free unless counters were used.
     pub fn load_contributors(&mut self) -> Result<(), StoreError> {
