@@ -8,6 +8,7 @@
 //! ```
 
 pub mod check;
+pub mod cores;
 pub mod host;
 pub mod lag;
 pub mod load;

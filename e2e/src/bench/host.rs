@@ -20,7 +20,7 @@ pub fn header(settings: &Settings) -> String {
     format!(
         "- commit: {}{changed}\n- processor: {}, {cores} cores; kernel {}\n- Redis: {}\n\
          - Tandem: `{}`, {}\n- load: {} random keys, one thread, 50 connections; up to {} ms a cell, \
-         median of {} rounds, Redis and Tandem by turns\n",
+         median of {} rounds, Redis and Tandem by turns; {}\n",
         commit.unwrap_or_else(unknown),
         cpu_model().unwrap_or_else(unknown),
         output("uname", &["-r"]).unwrap_or_else(unknown),
@@ -30,6 +30,11 @@ pub fn header(settings: &Settings) -> String {
         settings.key_count(),
         settings.cell_time().as_millis(),
         settings.rounds,
+        if settings.no_pin {
+            "cores shared"
+        } else {
+            "the load has one core, each server all others"
+        },
     )
 }
 

@@ -138,6 +138,7 @@ impl Pair {
 
     /// Gives p50 and p99 in milliseconds.
     fn measure(&self, settings: &Settings, round: u64) -> Result<Vec<f64>> {
+        settings.ensure_time()?;
         let stop = AtomicBool::new(false);
         let requests = Requests::new(Operation::Set, VALUE_BYTES);
         let load = Load {

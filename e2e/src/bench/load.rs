@@ -24,7 +24,7 @@ pub const CONNECTIONS: usize = 50;
 /// Bytes taken in by one read.
 const READ_BYTES: usize = 64 << 10;
 /// A server that is silent for so long is given up.
-const SILENCE_MAX: Duration = Duration::from_mins(1);
+const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// How precisely arrivals are timed; the timer of epoll has no finer step.
 const ARRIVAL_STEP: Duration = Duration::from_millis(1);
 

@@ -32,6 +32,7 @@ pub fn run(settings: &Settings, table: &mut Table) {
 }
 
 fn measure(settings: &Settings, kind: Kind, operation: Operation) -> Result<Vec<f64>> {
+    settings.ensure_time()?;
     let server = Server::start(settings, kind, Fsync::Everysec)?;
     let count = settings.key_count();
     let logged = count.min(LOGGED);

@@ -23,7 +23,7 @@ pub fn run(settings: &Settings, table: &mut Table) {
     let mut rounds = Vec::new();
     for _ in 0..settings.rounds {
         rounds.push(servers.each_mut().map(|server| match server {
-            Ok(server) => measure(server, count),
+            Ok(server) => settings.ensure_time().and_then(|()| measure(server, count)),
             Err(error) => Err(anyhow::anyhow!("{error:#}")),
         }));
     }

@@ -20,6 +20,8 @@ const LOAD_RATE: f64 = 5_000.0;
 const VALUE_BYTES: [usize; 2] = [100, 1024];
 /// How long one resync may take.
 const RESYNC_TIMEOUT: Duration = Duration::from_mins(10);
+/// How much longer than the program one may take that has begun.
+const RESYNC_GRACE: Duration = Duration::from_secs(20);
 /// Up to so many bytes a resync is repeated for the middle figure.
 const REPEATED_BYTES_MAX: u64 = 200_000_000;
 const MB: f64 = 1e6;
@@ -51,6 +53,7 @@ pub fn run(settings: &Settings, table: &mut Table) {
 
 /// Gives MB/s, p99 in ms, and both peaks in MB.
 fn measure(settings: &Settings, kind: Kind, count: u64, value_bytes: usize) -> Result<Vec<f64>> {
+    settings.ensure_time()?;
     let source = Server::start(settings, kind, Fsync::Everysec)?;
     let target = Server::start(settings, kind, Fsync::Everysec)?;
     load_keys(&source, count, value_bytes)?;
@@ -67,7 +70,8 @@ fn measure(settings: &Settings, kind: Kind, count: u64, value_bytes: usize) -> R
     };
     let (report, elapsed) = std::thread::scope(|scope| {
         let load = scope.spawn(|| load.run());
-        let elapsed = resync(&source, &target, count, &mut peaks);
+        let time_max = RESYNC_TIMEOUT.min(settings.time_left() + RESYNC_GRACE);
+        let elapsed = resync(&source, &target, count, &mut peaks, time_max);
         stop.store(true, Ordering::Relaxed);
         (load.join(), elapsed)
     });
@@ -89,6 +93,7 @@ fn resync(
     target: &Server,
     count: u64,
     peaks: &mut [PeakMemory; 2],
+    time_max: Duration,
 ) -> Result<Duration> {
     let mut client = target.client()?;
     let port = source.port().to_string();
@@ -96,7 +101,7 @@ fn resync(
     client
         .ask(["REPLICAOF", "127.0.0.1", &port])
         .context("REPLICAOF")?;
-    wait_for("the end of the full resync", RESYNC_TIMEOUT, || {
+    wait_for("the end of the full resync", time_max, || {
         for peak in &mut *peaks {
             peak.look();
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tandem_proto::Value;
 
+use super::cores::{self, Side};
 use super::request::Random;
 use super::settings::Settings;
 use crate::client::{Client, wait_for};
@@ -55,6 +56,7 @@ pub struct Server {
     kind: Kind,
     port: u16,
     command: Vec<String>,
+    is_pinned: bool,
     // Before the directory: what runs ends before what it writes to goes.
     process: ServerProcess,
     directory: ScratchDirectory,
@@ -104,11 +106,13 @@ impl Server {
             command.extend(settings.tandem_arg.iter().cloned());
         }
         command.extend(more.iter().cloned());
-        let process = spawn(&command, directory.path())?;
+        let is_pinned = !settings.no_pin;
+        let process = spawn(&command, directory.path(), is_pinned)?;
         let mut server = Self {
             kind,
             port,
             command,
+            is_pinned,
             process,
             directory,
         };
@@ -123,7 +127,7 @@ impl Server {
 
     /// Starts a killed server on the same data, without waiting for it.
     pub fn start_again(&mut self) -> Result<()> {
-        self.process = spawn(&self.command, self.directory.path())?;
+        self.process = spawn(&self.command, self.directory.path(), self.is_pinned)?;
         Ok(())
     }
 
@@ -194,10 +198,17 @@ impl Server {
     }
 }
 
-fn spawn(command: &[String], directory: &Path) -> Result<ServerProcess> {
+fn spawn(command: &[String], directory: &Path, is_pinned: bool) -> Result<ServerProcess> {
     let mut process = Command::new(&command[0]);
     process.args(&command[1..]).current_dir(directory);
-    ServerProcess::spawn(&mut process, &directory.join("output"))
+    let output = directory.join("output");
+    if !is_pinned {
+        return ServerProcess::spawn(&mut process, &output);
+    }
+    cores::keep_to(Side::Server)?;
+    let process = ServerProcess::spawn(&mut process, &output);
+    cores::keep_to(Side::Load)?;
+    process
 }
 
 /// Finds a client port whose link port is free, too; below the range the kernel hands out itself.

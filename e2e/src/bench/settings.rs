@@ -1,9 +1,9 @@
 //! What the benchmark was asked to do.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// The parts of the benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -36,12 +36,18 @@ pub struct Settings {
     /// The reference load generator
     #[arg(long, default_value = "/usr/bin/redis-benchmark")]
     pub redis_benchmark: PathBuf,
-    /// Random keys [default: 1000000, with --quick 100000]
+    /// Random keys [default: 1000000, with --quick 400000]
     #[arg(long)]
     pub keys: Option<u64>,
-    /// Shorter cells and fewer keys
+    /// Shorter cells, fewer keys, no redis-benchmark beside the own load: the table of the docs
     #[arg(long)]
     pub quick: bool,
+    /// Seconds after which nothing more is begun; what is left out says so [default: 3600, with --quick 420]
+    #[arg(long)]
+    pub time_max: Option<u64>,
+    /// Leaves servers and load to the scheduler; else the load has the last core and servers the others
+    #[arg(long)]
+    pub no_pin: bool,
     /// Only this section; may be repeated
     #[arg(long)]
     pub only: Vec<Section>,
@@ -54,13 +60,39 @@ pub struct Settings {
     /// Rounds per cell; the middle one counts
     #[arg(long, default_value_t = 3)]
     pub rounds: usize,
+    /// When the program began.
+    #[arg(skip = Instant::now())]
+    pub started: Instant,
 }
 
 impl Settings {
     /// Gives the number of random keys.
     pub fn key_count(&self) -> u64 {
-        let default = if self.quick { 100_000 } else { 1_000_000 };
+        let default = if self.quick { 400_000 } else { 1_000_000 };
         self.keys.unwrap_or(default).max(1000)
+    }
+
+    /// Gives the number of random keys with values of a size: as many bytes at most as the usual
+    /// number of small ones, when it has to be quick.
+    pub fn key_count_of(&self, value_bytes: usize) -> u64 {
+        let is_big = self.quick && value_bytes > 500;
+        self.key_count() / if is_big { 4 } else { 1 }
+    }
+
+    /// Gives the time that is left.
+    pub fn time_left(&self) -> Duration {
+        let default = if self.quick { 420 } else { 3600 };
+        let time_max = Duration::from_secs(self.time_max.unwrap_or(default));
+        time_max.saturating_sub(self.started.elapsed())
+    }
+
+    /// Refuses to begin anything more once the time is over.
+    pub fn ensure_time(&self) -> Result<()> {
+        ensure!(
+            !self.time_left().is_zero(),
+            "the time of --time-max is over"
+        );
+        Ok(())
     }
 
     /// Gives the longest time one server spends in one cell of one round.

@@ -1,9 +1,13 @@
-//! The one table, as markdown.
+//! The one table, as markdown, row by row as it is measured.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 
 use anyhow::Result;
 
+const HEAD: &str = "| measure | Redis | Tandem | Tandem / Redis | better | ratio of each pair | \
+    server CPU us per command: Redis, Tandem, ratio | \
+    by redis-benchmark: Redis, Tandem, ratio |\n|---|--:|--:|--:|---|---|---|---|";
 /// Longest reason that is told in a cell; all of it is on the error output.
 const REASON_CHARS_MAX: usize = 200;
 
@@ -35,10 +39,11 @@ pub struct Row {
 #[derive(Debug, Default)]
 pub struct Table {
     lines: Vec<String>,
+    is_shown: bool,
 }
 
 impl Table {
-    /// Adds a row, and shows it on the error output as progress.
+    /// Adds a row.
     pub fn add(&mut self, row: &Row) {
         self.push(row.line());
     }
@@ -91,18 +96,22 @@ impl Table {
         }
     }
 
+    /// Shows the head of the table; each row follows as soon as it is there.
+    pub fn begin(&mut self) {
+        self.is_shown = true;
+        show(HEAD);
+    }
+
     fn push(&mut self, line: String) {
-        eprintln!("{line}");
+        if self.is_shown {
+            show(&line);
+        }
         self.lines.push(line);
     }
 
     /// Gives the table.
     pub fn markdown(&self) -> String {
-        let mut out = String::from(
-            "| measure | Redis | Tandem | Tandem / Redis | better | ratio of each pair | \
-             server CPU us per command: Redis, Tandem, ratio | \
-             by redis-benchmark: Redis, Tandem, ratio |\n|---|--:|--:|--:|---|---|---|---|\n",
-        );
+        let mut out = format!("{HEAD}\n");
         for line in &self.lines {
             out.push_str(line);
             out.push('\n');
@@ -133,6 +142,12 @@ impl Row {
              {reference} |"
         )
     }
+}
+
+/// Writes a line at once; a reader that has gone away is no reason to stop measuring.
+fn show(line: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).ok();
 }
 
 /// Writes both sides and the ratio, nothing if there is nothing.

@@ -65,7 +65,8 @@ fn run_group(
         if once && value_bytes != VALUE_BYTES[0] {
             continue;
         }
-        if let Err(error) = group.rows(operation, table) {
+        let rows = settings.ensure_time();
+        if let Err(error) = rows.and_then(|()| group.rows(operation, table)) {
             table.add_not_available(&group.name(operation), &error);
         }
     }
@@ -81,7 +82,7 @@ struct Figures {
 impl Group<'_> {
     /// Numbers that an operation takes: hashes get their ten fields from the same number of cells.
     fn numbers(&self, operation: Operation) -> u64 {
-        let keys = self.settings.key_count();
+        let keys = self.settings.key_count_of(self.value_bytes);
         match operation {
             Operation::Hset => keys - keys % FIELDS_PER_HASH,
             _ => keys,
@@ -168,7 +169,8 @@ impl Group<'_> {
             let measured: Vec<Figures> = measured.collect::<Result<_>>()?;
             row.pairs.push((measured[0].rate, measured[1].rate));
             row.cpu_us.push((measured[0].cpu_us, measured[1].cpu_us));
-            if matches!(operation, Operation::Set | Operation::Get) {
+            let is_known = matches!(operation, Operation::Set | Operation::Get);
+            if is_known && !self.settings.quick {
                 let rate = |server| {
                     reference::run(self.settings, server, operation, pipeline, self.value_bytes)
                 };

@@ -1,9 +1,10 @@
-//! `bench`: Redis and Tandem side by side; progress on the error output, the table on the output.
+//! `bench`: Redis and Tandem side by side; the table row by row as it is measured.
 
 use std::io::Write;
 
 use anyhow::Result;
 use clap::Parser;
+use tandem_e2e::bench::cores::{self, Side};
 use tandem_e2e::bench::table::Table;
 use tandem_e2e::bench::{Section, Settings, host, lag, memory, restart, resync, throughput};
 use tandem_e2e::process::clean_up_on_exit;
@@ -22,15 +23,19 @@ const SECTIONS: [(Section, Run); 5] = [
 fn main() -> Result<()> {
     let settings = Settings::parse();
     clean_up_on_exit()?;
-    let header = host::header(&settings);
-    eprintln!("{header}");
     let mut table = Table::default();
+    writeln!(std::io::stdout(), "{}", host::header(&settings))?;
+    if !settings.no_pin {
+        cores::keep_to(Side::Load)?;
+    }
+    table.begin();
     for (section, run) in SECTIONS {
         if settings.wants(section) {
-            run(&settings, &mut table);
+            match settings.ensure_time() {
+                Ok(()) => run(&settings, &mut table),
+                Err(error) => table.add_not_available(&format!("{section:?}"), &error),
+            }
         }
     }
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{header}\n{}", table.markdown())?;
     Ok(())
 }

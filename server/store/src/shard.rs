@@ -8,7 +8,9 @@ use crate::hash::{SLICES, hash_key, slice_of, table_hash};
 use crate::prefetch::prefetch;
 use hashbrown::HashTable;
 use std::sync::Arc;
-use tandem_merge::{Context, DecodeError, Dot, Effect, NEVER, Object, OriginIndex, Origins, Stamp};
+use tandem_merge::{
+    CellId, Context, DecodeError, Dot, Effect, NEVER, Object, OriginIndex, Origins, Stamp,
+};
 
 /// The store's bits in an object's marks.
 pub mod mark {
@@ -69,6 +71,15 @@ pub(crate) fn tree_marks(object: &Object) -> u8 {
 fn due_at(object: &Object, effect: &Effect<'_>) -> Stamp {
     if has_end(object) {
         object.deadline()
+    } else if matches!(
+        effect,
+        Effect::Put {
+            cell: CellId::Type(_),
+            ..
+        }
+    ) {
+        // The content of a new key follows in the same record.
+        NEVER
     } else if !effect.marks().is_empty() || (!object.has_content() && !object.is_void()) {
         0
     } else {
