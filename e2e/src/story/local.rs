@@ -1,5 +1,6 @@
 //! A `tandem local` in a directory of its own, and its instances.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -300,6 +301,10 @@ impl Local {
 
 impl Drop for Local {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let told = format!("the runtime said:\n{}\n", self.output());
+            std::io::stderr().write_all(told.as_bytes()).ok();
+        }
         self.kill_runtime();
         for pid in self.server_processes() {
             // It may end by itself meanwhile.

@@ -8,12 +8,14 @@ use crate::config::BootRole;
 use crate::instance::RoleError;
 use crate::meta::{Meta, Peer, StoredRole, Target};
 use crate::server::Server;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tandem_proto::status::InstanceStatus;
 
 /// How long others may take to say what they know.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How often a writer that is not whole looks whether it has been repaired.
+const REPAIR_LOOK: Duration = Duration::from_millis(200);
 
 /// Takes the role that configuration and identity give. `runtime` carries out the questions to
 /// others.
@@ -36,7 +38,18 @@ pub fn take_role(server: &Arc<Server>, runtime: &tokio::runtime::Runtime) -> any
         }
         StoredRole::Writer | StoredRole::Replica | StoredRole::Waiting => {}
     }
-    if !is_new && let Some((claimed, by)) = runtime.block_on(higher_claim(server, &meta)) {
+    runtime.block_on(resume(server, is_new))?;
+    if instance.meta().role == StoredRole::Writer && !instance.is_writable() {
+        runtime.spawn(resume_when_whole(Arc::downgrade(server)));
+    }
+    Ok(())
+}
+
+/// Resumes the role of a writer, unless somebody has claimed it or the data are not whole.
+async fn resume(server: &Server, is_new: bool) -> anyhow::Result<()> {
+    let instance = &server.instance;
+    let meta = instance.meta();
+    if !is_new && let Some((claimed, by)) = higher_claim(server, &meta).await {
         tracing::warn!(
             claimed,
             epoch = meta.epoch,
@@ -58,6 +71,28 @@ pub fn take_role(server: &Arc<Server>, runtime: &tokio::runtime::Runtime) -> any
             Ok(())
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// A writer whose data were not whole when it started goes on once a full resync has repaired them.
+async fn resume_when_whole(server: Weak<Server>) {
+    loop {
+        tokio::time::sleep(REPAIR_LOOK).await;
+        let Some(server) = server.upgrade() else {
+            return;
+        };
+        let instance = &server.instance;
+        if instance.meta().role != StoredRole::Writer || instance.is_writable() {
+            return;
+        }
+        if instance.not_eligible().is_some() {
+            continue;
+        }
+        tracing::info!("the data are whole again: the role of the writer is resumed");
+        if let Err(error) = resume(&server, false).await {
+            tracing::error!(%error, "the role of the writer is not resumed");
+            return;
+        }
     }
 }
 

@@ -3,10 +3,11 @@
 use std::os::unix::fs::FileExt as _;
 
 use anyhow::{Context, Result, ensure};
+use tandem_e2e::client::wait_for;
 use tandem_e2e::story::load::Load;
 use tandem_e2e::story::{Instance, Server, Story, wait_until_equal};
 
-use crate::stage::{EQUAL_TIMEOUT, Pair, replica_of};
+use crate::stage::{EQUAL_TIMEOUT, Pair, TIMEOUT, replica_of};
 
 /// Writes a load to an instance, waits until it is on that disk and another one, and writes a
 /// little more: now both logs themselves say that the load was durable.
@@ -77,6 +78,9 @@ fn at_68_flipped_bytes_are_detected_not_applied_and_repaired() -> Result<()> {
         load.check(instance, &[])?;
         ensure!(instance.status()?.eligible, "whole again");
     }
+    wait_for("writes on both again", TIMEOUT, || {
+        Ok(b.status()?.writable.then_some(()))
+    })?;
     Load::new("on", 0..100).write(b, 1)?;
     wait_until_equal(&[a, b], EQUAL_TIMEOUT)?;
     Ok(())

@@ -72,6 +72,11 @@ pub fn judge(
             ),
         );
     }
+    // The log never brings what lies in a hole: a replica takes the state anew.
+    let is_damaged = kind == LinkKind::Replica && held.vv.has_holes();
+    if is_damaged && !source.vv.has_holes() && !held.is_ahead_of(&source.vv) {
+        return full(FullMode::Replace, held, source);
+    }
     if source.can_serve(&held.vv) {
         return Verdict::Partial;
     }

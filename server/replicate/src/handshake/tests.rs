@@ -421,6 +421,20 @@ fn holes_are_repaired_only_by_a_source_that_holds_all_else() {
 }
 
 #[test]
+fn a_replica_with_holes_takes_the_state_anew_by_itself() {
+    let source = source(&[(1, 100)], &[]);
+    let mut held = held(&[(1, 100)], &source);
+    let row = Row {
+        high: 100,
+        holes: vec![(10, 20)],
+    };
+    held.vv.set_row(OriginIndex(0), row);
+    let judged = |kind| verdict_code(&judge(kind, &held, None, &source, true));
+    assert_eq!(judged(LinkKind::Replica), Ok(Some(FullMode::Replace)));
+    assert_eq!(judged(LinkKind::Peer), Ok(None));
+}
+
+#[test]
 fn an_instance_that_holds_only_holes_counts_as_empty() {
     let source = source(&[(1, 100)], &[(1, 60)]);
     let mut held = held(&[], &source);
