@@ -42,13 +42,11 @@ const WIDE: &[Exception] = &[
 ];
 
 /// Files longer than the limit.
-const LONG_FILES: &[Exception] = &[
-    Exception {
-        path: "server/merge/tests/world/world.rs",
-        about: "lines",
-        reason: "one world with all its faults; oracle and random are out already",
-    },
-];
+const LONG_FILES: &[Exception] = &[Exception {
+    path: "server/merge/tests/world/world.rs",
+    about: "lines",
+    reason: "one world with all its faults; oracle and random are out already",
+}];
 
 /// Names with an empty word.
 const NAMES: &[Exception] = &[Exception {
@@ -121,75 +119,9 @@ const UPWARD: &[Upward] = &[
     },
     Upward {
         package: "server/node",
-        from: "config/keys/read",
-        to: "config/keys/table",
-        reason: "one bound; it belongs beside the readers",
-    },
-    Upward {
-        package: "server/node",
-        from: "dispatch/admin",
-        to: "dispatch",
-        reason: "`Flow` is defined in the parent; it belongs into a leaf",
-    },
-    Upward {
-        package: "server/node",
-        from: "dispatch/connection",
-        to: "dispatch",
-        reason: "`Flow` is defined in the parent; it belongs into a leaf",
-    },
-    Upward {
-        package: "server/node",
-        from: "dispatch/replication",
-        to: "dispatch",
-        reason: "`Flow` is defined in the parent; it belongs into a leaf",
-    },
-    Upward {
-        package: "server/node",
-        from: "server",
-        to: "boot",
-        reason: "the shared state and the start of the process are one file",
-    },
-    Upward {
-        package: "server/node",
-        from: "server",
-        to: "io/worker",
-        reason: "the shared state and the start of the process are one file",
-    },
-    Upward {
-        package: "server/node",
         from: "io/worker",
         to: "dispatch",
         reason: "`Turn`, which every command fills, is defined beside the worker that calls them",
-    },
-    Upward {
-        package: "server/node",
-        from: "slowlog",
-        to: "session",
-        reason: "takes the whole session for a peer and a name",
-    },
-    Upward {
-        package: "server/node",
-        from: "links/shared",
-        to: "links/dial",
-        reason: "the list of dials holds what uses it",
-    },
-    Upward {
-        package: "server/node",
-        from: "links/shared",
-        to: "links/receiver",
-        reason: "the list of receivers holds what uses it",
-    },
-    Upward {
-        package: "server/node",
-        from: "links/dial",
-        to: "links/receive",
-        reason: "the dial loop starts the receiving that shows its state on it",
-    },
-    Upward {
-        package: "server/node",
-        from: "links/apply",
-        to: "links/receive",
-        reason: "`Received` belongs into a leaf",
     },
 ];
 

@@ -14,12 +14,15 @@ mod apply;
 mod collect;
 mod command;
 mod dial;
+mod dialling;
 mod feed;
 mod hello;
+mod queue;
 mod receive;
 mod receiver;
 mod shared;
 mod ship;
+mod take_over;
 mod taking;
 mod waker;
 mod wire;
@@ -87,7 +90,7 @@ impl Links {
         }
         let house = keep_house(Arc::clone(&shared));
         tasks.push(shared.runtime.spawn(house).abort_handle());
-        let supervise = dial::supervise(Arc::clone(&shared));
+        let supervise = dialling::supervise(Arc::clone(&shared));
         tasks.push(shared.runtime.spawn(supervise).abort_handle());
         Ok(Arc::new(Self { shared, tasks }))
     }

@@ -6,6 +6,7 @@ use super::receiver::Receiver;
 use super::shared::{Settings, Shared};
 use super::ship::{Shipper, state_of};
 use super::wire::{WireError, read_frame, write_message};
+use crate::instance::wall_ms;
 use crate::meta::Target;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -243,7 +244,13 @@ async fn listen_to(
     loop {
         read_frame(socket, &mut buffer, FRAME_BYTES_MAX, settings.silence).await?;
         match Message::decode(&buffer)? {
-            Message::Ack(ack) => receiver.acked(shared, &ack).map_err(confused)?,
+            Message::Ack(ack) => {
+                let durable_lsn = receiver.acked(&ack).map_err(confused)?;
+                shared.horizon(ack.database, |horizon| {
+                    horizon.raise(&receiver.instance_id, durable_lsn, wall_ms());
+                });
+                shared.acknowledged();
+            }
             Message::Origins {
                 database,
                 first,

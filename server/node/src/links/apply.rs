@@ -3,9 +3,9 @@
 use super::acks::AckBook;
 use super::dial::Dial;
 use super::hello::{Adoption, Agreed};
-use super::receive::Received;
-use super::receiver::weight;
-use super::shared::{Settings, Shared, SharedView};
+use super::queue::Received;
+use super::receiver::{SharedView, weight};
+use super::shared::{Settings, Shared};
 use super::ship::state_of;
 use super::taking::Taking;
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! What commands ask of links: whom to follow, whom to exchange with, full resyncs.
 
 use super::Links;
-use super::dial;
+use super::dialling;
 use crate::instance::RoleError;
 use crate::meta::{Peer, StoredRole, Target};
 use std::sync::atomic::Ordering;
@@ -55,14 +55,14 @@ impl Links {
         if !same {
             instance.follow(meta.epoch, target.clone())?;
         }
-        for dial in dial::adjust(&self.shared) {
+        for dial in dialling::adjust(&self.shared) {
             if dial.wanted.target == target {
                 dial.by_hand.store(true, Ordering::Relaxed);
                 if force {
                     *dial.wish.lock() = Some(FullMode::Overwrite);
                 }
                 if !same || force {
-                    dial.begin(&self.shared);
+                    dialling::begin(&dial, &self.shared);
                 }
             }
         }
@@ -80,7 +80,7 @@ impl Links {
                 instance.become_writer(meta.epoch + 1)?;
             }
         }
-        dial::adjust(&self.shared);
+        dialling::adjust(&self.shared);
         Ok(())
     }
 
@@ -90,7 +90,7 @@ impl Links {
             return Err(CommandError::Itself);
         }
         self.shared.instance.follow(epoch, target)?;
-        dial::adjust(&self.shared);
+        dialling::adjust(&self.shared);
         Ok(())
     }
 
@@ -102,13 +102,13 @@ impl Links {
             return Err(CommandError::Itself);
         }
         self.shared.instance.set_peer(peer)?;
-        dial::adjust(&self.shared);
+        dialling::adjust(&self.shared);
         Ok(())
     }
 
     /// Asks for a full resync over the link to `target`, which is followed or the other master.
     pub fn request_full(&self, target: &Target, mode: FullMode) -> Result<(), CommandError> {
-        let dials = dial::adjust(&self.shared);
+        let dials = dialling::adjust(&self.shared);
         let dial = dials
             .iter()
             .find(|dial| is_same(&dial.wanted.target, target));
@@ -116,7 +116,7 @@ impl Links {
             return Err(CommandError::NoLink(target.clone()));
         };
         *dial.wish.lock() = Some(mode);
-        dial.begin(&self.shared);
+        dialling::begin(&dial, &self.shared);
         Ok(())
     }
 

@@ -1,16 +1,14 @@
-//! The receiver's side: whom to dial, and dialling again and again.
+//! One link that this instance dials: what is wanted of it and what it shows.
 
-use super::receive::{self, Ended};
-use super::shared::Shared;
-use crate::instance::{random_u64, wall_ms};
-use crate::meta::{StoredRole, Target};
+use super::receiver::since;
+use crate::instance::wall_ms;
+use crate::meta::Target;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
-use std::time::Duration;
 use tandem_proto::status::{LinkKind, LinkState, LinkStatus};
-use tandem_replicate::{Backoff, FullMode};
+use tandem_replicate::FullMode;
 
 /// What makes a link another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,12 +85,12 @@ impl Dial {
         })
     }
 
-    fn goes_where(&self, other: &Self) -> bool {
+    pub(super) fn goes_where(&self, other: &Self) -> bool {
         self.wanted.kind == other.wanted.kind && self.wanted.target == other.wanted.target
     }
 
     /// Goes on counting where an earlier link to the same source ended.
-    fn count_on(&self, older: &Self) {
+    pub(super) fn count_on(&self, older: &Self) {
         for (mine, theirs) in [
             (&self.full_resyncs, &older.full_resyncs),
             (&self.partial_resyncs, &older.partial_resyncs),
@@ -112,7 +110,7 @@ impl Dial {
     }
 
     /// Logs the end of a link, unless it ended the same way before.
-    fn tell(&self, state: LinkState, reason: &str) {
+    pub(super) fn tell(&self, state: LinkState, reason: &str) {
         let shown = self.shown.lock();
         if shown.state != state || shown.reason != reason {
             tracing::info!(
@@ -137,12 +135,9 @@ impl Dial {
         self.heard_ms.store(wall_ms(), Ordering::Relaxed);
     }
 
-    /// Dials, again and again, until stopped.
-    pub(super) fn begin(self: &Arc<Self>, shared: &Arc<Shared>) {
-        let task = shared
-            .runtime
-            .spawn(keep_dialling(Arc::clone(shared), Arc::downgrade(self)));
-        if let Some(older) = self.task.lock().replace(task.abort_handle()) {
+    /// The task that dials from now on; an older one ends.
+    pub(super) fn run_by(&self, task: tokio::task::AbortHandle) {
+        if let Some(older) = self.task.lock().replace(task) {
             older.abort();
         }
     }
@@ -165,95 +160,10 @@ impl Dial {
             instance_id: shown.instance_id.clone(),
             state: shown.state,
             reason: shown.reason.clone(),
-            last_contact_ms: (heard > 0).then(|| super::shared::since(heard)),
+            last_contact_ms: (heard > 0).then(|| since(heard)),
             lag_records: self.lag_records.load(Ordering::Relaxed),
             full_resyncs: self.full_resyncs.load(Ordering::Relaxed),
             partial_resyncs: self.partial_resyncs.load(Ordering::Relaxed),
         }
-    }
-}
-
-/// Whom the instance has to dial now.
-fn wanted(shared: &Shared) -> Vec<Wanted> {
-    let meta = shared.instance.meta();
-    match meta.role {
-        StoredRole::Replica => meta.follow.map(|target| Wanted {
-            kind: LinkKind::Replica,
-            target,
-            expected: None,
-            incarnation: 0,
-        }),
-        StoredRole::Writer => meta.peer.map(|peer| Wanted {
-            kind: LinkKind::Peer,
-            target: peer.target,
-            expected: (peer.server_id != 0).then_some(peer.server_id),
-            incarnation: meta.incarnation,
-        }),
-        StoredRole::Waiting => None,
-    }
-    .into_iter()
-    .collect()
-}
-
-/// Keeps the links as the instance's role wants them.
-pub(super) async fn supervise(shared: Arc<Shared>) {
-    loop {
-        let generation = shared.instance.generation();
-        adjust(&shared);
-        shared.instance.changed(generation).await;
-    }
-}
-
-/// Starts and ends links; returns those wanted now.
-pub(super) fn adjust(shared: &Arc<Shared>) -> Vec<Arc<Dial>> {
-    let wanted = wanted(shared);
-    let mut dials = shared.dials.lock();
-    let mut ended = Vec::new();
-    dials.retain(|dial| {
-        let keep = wanted.contains(&dial.wanted);
-        if !keep {
-            dial.stop();
-            ended.push(Arc::clone(dial));
-        }
-        keep
-    });
-    for one in wanted {
-        if !dials.iter().any(|dial| dial.wanted == one) {
-            let dial = Dial::new(one);
-            if let Some(older) = ended.iter().find(|older| older.goes_where(&dial)) {
-                dial.count_on(older);
-            }
-            dial.begin(shared);
-            dials.push(dial);
-        }
-    }
-    dials.clone()
-}
-
-/// Wait before a link that was refused is tried again, when nobody asks for it before.
-const REFUSED_WAIT: Duration = Duration::from_secs(2);
-
-async fn keep_dialling(shared: Arc<Shared>, dial: Weak<Dial>) {
-    let mut backoff = Backoff::default();
-    loop {
-        let Some(dial) = dial.upgrade() else { return };
-        let Ended {
-            state,
-            reason,
-            worked,
-        } = receive::run(&shared, &dial).await;
-        if worked {
-            backoff.reset();
-        }
-        dial.tell(state, &reason);
-        dial.show(state, &reason);
-        let wait = match state {
-            LinkState::LostPlace | LinkState::Refused => REFUSED_WAIT.min(Duration::from_millis(
-                backoff.next_ms(random_u64()).max(200),
-            )),
-            _ => Duration::from_millis(backoff.next_ms(random_u64())),
-        };
-        drop(dial);
-        tokio::time::sleep(wait).await;
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! Stream        log ─ filter by view ─▶ Records
-//! full resync   Waiting ─ a place is free ─▶ Scan ─ all objects sent ─▶ Log (unfiltered) ─ taken over ─▶ Stream
+//! full resync   Waiting ─ a place is free ─▶ Scan ─ all sent ─▶ Log (unfiltered) ─ taken over ─▶ Stream
 //! ```
 
-use super::receiver::{Receiver, origins_from};
-use super::shared::{Shared, SharedView, count};
+use super::receiver::{Receiver, SharedView, origins_from};
+use super::shared::{Shared, count};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tandem_merge::record::peek;

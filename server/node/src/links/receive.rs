@@ -8,6 +8,7 @@ use super::acks::AckBook;
 use super::apply::{Applier, ApplyError};
 use super::dial::Dial;
 use super::hello::{Adoption, Agreed, hello, own_life_beyond};
+use super::queue::Received;
 use super::shared::{PING_PERIOD, Settings, Shared};
 use super::wire::{WireError, read_frame, write_bytes, write_message};
 use crate::config::LINK_PORT_OFFSET;
@@ -23,7 +24,7 @@ use tandem_replicate::{FullMode, Message, Refusal, RefuseCode, Throttle, Verdict
 use tandem_store::StoreError;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 
 /// How long a connection attempt may take.
@@ -44,12 +45,6 @@ pub(super) struct Ended {
     pub(super) reason: String,
     /// Whether the handshake had succeeded.
     pub(super) worked: bool,
-}
-
-/// A received frame and its part of the queue.
-pub(super) struct Received {
-    pub(super) payload: Vec<u8>,
-    _room: OwnedSemaphorePermit,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -271,14 +266,7 @@ async fn read(
         let Ok(permit) = Arc::clone(&room).acquire_many_owned(kib).await else {
             return Ok(());
         };
-        if queue
-            .send(Received {
-                payload,
-                _room: permit,
-            })
-            .await
-            .is_err()
-        {
+        if queue.send(Received::new(payload, permit)).await.is_err() {
             // The applier has ended and says why.
             return Ok(());
         }

@@ -1,6 +1,5 @@
 //! One receiver that pulls from here: what it has acknowledged, database by database.
 
-use super::shared::{Settings, Shared, SharedView, since};
 use crate::instance::wall_ms;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
@@ -8,9 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tandem_merge::{Dot, Origin, Origins, VersionVector};
 use tandem_proto::status::{LinkKind, LinkState, ReceiverStatus};
-use tandem_replicate::{Ack, Hello, Window};
+use tandem_replicate::{Ack, Hello, View, Window};
 use tandem_store::Database;
 use tokio::sync::Notify;
+
+/// What is known to be held by one instance, of one database.
+pub(super) type SharedView = Arc<Mutex<View>>;
+
+/// Milliseconds since an earlier [`wall_ms`].
+pub(super) fn since(then_ms: u64) -> u64 {
+    wall_ms().saturating_sub(then_ms)
+}
 
 /// How far a receiver is in one database.
 pub(super) struct Progress {
@@ -85,17 +92,16 @@ impl Receiver {
     /// Begins a database: `origins` are the receiver's, by its numbers.
     pub(super) fn enter(
         &self,
-        shared: &Shared,
-        settings: &Settings,
         database: &Arc<Database>,
+        view: SharedView,
+        window: Window,
         origins: Vec<Origin>,
         start_lsn: u64,
     ) {
-        let view = shared.view(&self.instance_id, database.number);
         let progress = Progress {
             database: Arc::clone(database),
             view,
-            window: Window::new(settings.window_records, settings.window_bytes),
+            window,
             state: LinkState::Streaming,
             done: false,
             numbering: origins,
@@ -105,11 +111,6 @@ impl Receiver {
             durable_ms: wall_ms(),
         };
         self.progress.lock().insert(database.number, progress);
-        if self.kind != LinkKind::Handover {
-            shared.horizon(database.number, |horizon| {
-                horizon.begin(&self.instance_id, start_lsn, wall_ms());
-            });
-        }
     }
 
     /// Runs `with` on one database's progress.
@@ -138,10 +139,9 @@ impl Receiver {
         .unwrap_or(Err(Confused))
     }
 
-    /// Takes an ack in.
-    pub(super) fn acked(&self, shared: &Shared, ack: &Ack) -> Result<(), Confused> {
-        let now = wall_ms();
-        self.acked_ms.store(now, Ordering::Relaxed);
+    /// Takes an ack in. Returns the lsn of our log that the receiver has made durable.
+    pub(super) fn acked(&self, ack: &Ack) -> Result<u64, Confused> {
+        self.acked_ms.store(wall_ms(), Ordering::Relaxed);
         let mut all = self.progress.lock();
         let progress = all.get_mut(&ack.database).ok_or(Confused)?;
         if !ack.applied.is_empty() {
@@ -163,13 +163,7 @@ impl Receiver {
         {
             progress.durable_ms = progress.durable_ms.max(at);
         }
-        let durable_lsn = progress.durable_lsn;
-        drop(all);
-        shared.horizon(ack.database, |horizon| {
-            horizon.raise(&self.instance_id, durable_lsn, now);
-        });
-        shared.acknowledged();
-        Ok(())
+        Ok(progress.durable_lsn)
     }
 
     /// The receiver serves another state now, and holds exactly this.

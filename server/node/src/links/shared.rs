@@ -1,10 +1,10 @@
 //! What all links of an instance share.
 
 use super::dial::Dial;
-use super::receiver::Receiver;
+use super::receiver::{Receiver, SharedView};
 use super::waker::Waker;
 use crate::config::AppendFsync;
-use crate::instance::{Instance, random_u64, wall_ms};
+use crate::instance::{Instance, random_u64};
 use crate::meta::Target;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -12,11 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tandem_merge::Origin;
-use tandem_replicate::{Horizon, View};
+use tandem_replicate::Horizon;
 use tokio::sync::{Semaphore, watch};
-
-/// What is known to be held by one instance, of one database.
-pub(super) type SharedView = Arc<Mutex<View>>;
 
 /// What all links of an instance share.
 pub(super) struct Shared {
@@ -166,9 +163,4 @@ impl Shared {
 /// Counts one up.
 pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
-}
-
-/// Milliseconds since an earlier [`wall_ms`].
-pub(super) fn since(then_ms: u64) -> u64 {
-    wall_ms().saturating_sub(then_ms)
 }

@@ -8,9 +8,9 @@ use crate::instance::wall_ms;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tandem_merge::Origins;
-use tandem_proto::status::LinkState;
+use tandem_proto::status::{LinkKind, LinkState};
 use tandem_replicate::message::WelcomeDatabase;
-use tandem_replicate::{Hello, Message, Verdict, Welcome};
+use tandem_replicate::{Hello, Message, Verdict, Welcome, Window};
 use tandem_store::Database;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::{Instant, sleep_until};
@@ -91,15 +91,17 @@ impl Shipper {
                 }
             }
         }
+        let known = Arc::clone(&view);
         let feed = Feed::new(database, view, &answer.verdict, answer.origins.len())?;
         let numbering = origins.iter().map(|(_, origin)| origin).collect();
-        self.receiver.enter(
-            &self.shared,
-            &self.settings,
-            database,
-            numbering,
-            feed.lsn(),
-        );
+        let window = Window::new(self.settings.window_records, self.settings.window_bytes);
+        let lsn = feed.lsn();
+        self.receiver.enter(database, known, window, numbering, lsn);
+        if self.receiver.kind != LinkKind::Handover {
+            self.shared.horizon(database.number, |horizon| {
+                horizon.begin(&self.receiver.instance_id, lsn, wall_ms());
+            });
+        }
         if answer.verdict == Verdict::Partial {
             count(&self.shared.served_partial);
         }

@@ -131,8 +131,12 @@ async fn a_ring_of_three_sends_nothing_back() {
         let node = Node::start(dir.path(), &Setup::new(at as u32 + 1)).await;
         node.promote();
         node.instance
-            .update(|meta| meta.members = vec![1, 2, 3])
-            .expect("knows the members");
+            .update(|meta| {
+                meta.members = vec![1, 2, 3];
+                meta.cluster_id = "1".repeat(40);
+                meta.cluster_agreed = true;
+            })
+            .expect("was told of the members");
         nodes.push(node);
     }
     for at in 0..3 {

@@ -109,6 +109,8 @@ async fn force_gives_up_the_own_state_and_begins_a_new_life() {
     let dirs = [0, 1].map(|_| tempfile::tempdir().expect("a directory"));
     let [a, b] = apart(&dirs).await;
     lost(&b).await;
+    // The other master hears nothing of what is given up.
+    a.links.set_peer(None).expect("pulls no more");
     b.set(5, "in another database", "goes too");
     let before = b.instance.meta();
     b.links
@@ -124,6 +126,7 @@ async fn force_gives_up_the_own_state_and_begins_a_new_life() {
     assert_eq!(b.get(5, "in another database"), None);
     assert_eq!(b.get(0, "both").as_deref(), Some("a"));
     took(&b, 2).await;
+    a.pair_with(&b);
     b.set(0, "new life", "b");
     a.set(0, "old life", "a");
     converged(0, &[&a, &b]).await;
