@@ -117,12 +117,6 @@ const UPWARD: &[Upward] = &[
         to: "config",
         reason: "`Config` is defined in the parent of its parts",
     },
-    Upward {
-        package: "server/node",
-        from: "io/worker",
-        to: "dispatch",
-        reason: "`Turn`, which every command fills, is defined beside the worker that calls them",
-    },
 ];
 
 /// Files touched past the store's door.

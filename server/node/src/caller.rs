@@ -15,7 +15,7 @@ const ANSWER_BYTES_MAX: usize = 16 << 20;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum CallError {
+pub(crate) enum CallError {
     /// The connection failed.
     #[error("failed to ask {target}: {source}")]
     Io {
@@ -46,7 +46,7 @@ pub enum CallError {
 }
 
 /// Asks one command, after AUTH when a password is given. An error reply is [`CallError::Refused`].
-pub async fn call(
+pub(crate) async fn call(
     target: &Target,
     password: Option<&str>,
     words: &[&str],

@@ -11,7 +11,6 @@
 mod admin;
 mod ahead;
 mod connection;
-pub use connection::REDIS_VERSION;
 mod data;
 mod flow;
 mod keyspace;
@@ -69,7 +68,9 @@ pub fn run(
         let took = now.duration_since(turn.clock);
         turn.clock = now;
         if took >= turn.slow {
-            server.slowlog.note(took, &args, session);
+            server
+                .slowlog
+                .note(took, &args, session.peer, &session.name);
         }
     }
     flow

@@ -11,6 +11,9 @@ use crate::server::Server;
 use std::sync::atomic::{AtomicU64, Ordering};
 use text::{field, line};
 
+/// The version of Redis whose behaviour clients find here.
+pub const REDIS_VERSION: &str = "7.2.0";
+
 /// Sections in the order in which INFO shows them.
 const SECTIONS: [&str; 10] = [
     "server",
@@ -68,7 +71,7 @@ fn about_server(server: &Server, out: &mut String) {
     let uptime = server.instance.started.elapsed().as_secs();
     let executable = std::env::current_exe().map(|path| path.display().to_string());
     line(out, "# Server");
-    field(out, "redis_version", crate::dispatch::REDIS_VERSION);
+    field(out, "redis_version", REDIS_VERSION);
     field(out, "redis_mode", "standalone");
     field(out, "tandem_version", env!("CARGO_PKG_VERSION"));
     field(out, "os", std::env::consts::OS);

@@ -5,6 +5,7 @@
 use crate::config::Config;
 use crate::meta::{Meta, MetaFile, Peer, Sibling, StoredRole, Target};
 use parking_lot::{Mutex, RwLock};
+use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -81,7 +82,8 @@ pub fn random_u64() -> u64 {
 fn random_hex(digits: usize) -> String {
     let mut text = String::new();
     while text.len() < digits {
-        text.push_str(&format!("{:016x}", random_u64()));
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{:016x}", random_u64());
     }
     text.truncate(digits);
     text
@@ -96,29 +98,28 @@ impl Instance {
         directory: &Path,
     ) -> io::Result<Arc<Self>> {
         let file = MetaFile::new(disk, directory);
-        let meta = match file.load()? {
-            Some(meta) => meta,
-            None => {
-                let meta = Meta {
-                    format: 1,
-                    instance_id: random_hex(16),
-                    cluster_id: random_hex(40),
-                    cluster_agreed: false,
-                    server_id: 0,
-                    epoch: 0,
-                    writer_epoch: 0,
-                    incarnation: 0,
-                    role: StoredRole::Waiting,
-                    follow: None,
-                    peer: None,
-                    members: Vec::new(),
-                    siblings: Vec::new(),
-                    stamp_ceiling: 0,
-                    unfinished_resync: false,
-                };
-                file.store(&meta)?;
-                meta
-            }
+        let meta = if let Some(meta) = file.load()? {
+            meta
+        } else {
+            let meta = Meta {
+                format: 1,
+                instance_id: random_hex(16),
+                cluster_id: random_hex(40),
+                cluster_agreed: false,
+                server_id: 0,
+                epoch: 0,
+                writer_epoch: 0,
+                incarnation: 0,
+                role: StoredRole::Waiting,
+                follow: None,
+                peer: None,
+                members: Vec::new(),
+                siblings: Vec::new(),
+                stamp_ceiling: 0,
+                unfinished_resync: false,
+            };
+            file.store(&meta)?;
+            meta
         };
         Ok(Arc::new(Self {
             store,

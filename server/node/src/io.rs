@@ -12,8 +12,10 @@ mod acceptor;
 mod batch;
 mod connection;
 mod inbox;
+mod turn;
 mod worker;
 
 pub use acceptor::Acceptor;
 pub use inbox::{Inbox, Post, Ticket};
-pub use worker::{Durability, Turn, Worker, mailbox};
+pub use turn::{Durability, Turn};
+pub use worker::{Worker, mailbox};

@@ -16,7 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const SWEEP_PART: u32 = 5;
 
 /// Runs until told to stop.
-pub fn run(server: &Arc<Server>) {
+pub(crate) fn run(server: &Arc<Server>) {
     let mut keeper = Keeper {
         server,
         hand: 0,
@@ -107,7 +107,7 @@ impl Keeper<'_> {
 }
 
 /// The lsn that a database's slowest receiver has durably passed.
-pub fn horizon(server: &Server, database: &Database) -> u64 {
+pub(crate) fn horizon(server: &Server, database: &Database) -> u64 {
     let needed = server
         .links()
         .and_then(|links| links.horizon(database.number));

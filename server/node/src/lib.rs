@@ -6,6 +6,7 @@ pub mod clients;
 pub mod config;
 pub mod dispatch;
 pub mod failover;
+pub mod handover;
 pub mod info;
 pub mod instance;
 pub mod io;

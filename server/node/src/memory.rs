@@ -1,7 +1,7 @@
 //! How much memory there is, and who gets what of it.
 
 /// Memory of the machine in bytes.
-pub fn machine_bytes() -> u64 {
+pub(crate) fn machine_bytes() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let kib = text
         .lines()
@@ -11,7 +11,7 @@ pub fn machine_bytes() -> u64 {
 }
 
 /// Resident set of this process in bytes; 0 where /proc does not tell.
-pub fn resident_bytes() -> u64 {
+pub(crate) fn resident_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm
         .split_whitespace()
@@ -21,7 +21,7 @@ pub fn resident_bytes() -> u64 {
 }
 
 /// What `maxmemory` allows in all; half of the machine when it is not stated.
-pub fn total_bytes(maxmemory: u64) -> u64 {
+pub(crate) fn total_bytes(maxmemory: u64) -> u64 {
     if maxmemory == 0 {
         machine_bytes() / 2
     } else {
@@ -30,17 +30,17 @@ pub fn total_bytes(maxmemory: u64) -> u64 {
 }
 
 /// Part of the total that the block cache takes.
-pub fn cache_bytes(total: u64) -> u64 {
+pub(crate) fn cache_bytes(total: u64) -> u64 {
     (total / 8).clamp(8 << 20, 1 << 30)
 }
 
 /// Part of the total that objects in memory may take.
-pub fn object_bytes(total: u64) -> u64 {
+pub(crate) fn object_bytes(total: u64) -> u64 {
     total.saturating_sub(cache_bytes(total))
 }
 
 /// Seconds of processor time taken in the kernel and in user code; 0 where /proc does not tell.
-pub fn cpu_seconds() -> (f64, f64) {
+pub(crate) fn cpu_seconds() -> (f64, f64) {
     /// Clock ticks a second in /proc, fixed on Linux.
     const TICKS: f64 = 100.0;
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();

@@ -316,7 +316,8 @@ impl Server {
 
     /// The links are up.
     pub(crate) fn set_links(&self, links: Arc<Links>) {
-        let _ = self.links.set(links);
+        // Set once, at start.
+        drop(self.links.set(links));
     }
 
     /// Whether the second's fsync is wanted.

@@ -154,5 +154,5 @@ impl Session {
 
 /// Tells a client that there are too many, as Redis does.
 pub fn refuse_full(mut socket: std::net::TcpStream) {
-    let _ = socket.write_all(b"-ERR max number of clients reached\r\n");
+    drop(socket.write_all(b"-ERR max number of clients reached\r\n"));
 }

@@ -1,6 +1,5 @@
 //! The slow log: commands that took longer than a bound, newest first.
 
-use crate::session::Session;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -42,7 +41,7 @@ impl Slowlog {
 
     /// Notes a slow command.
     #[cold]
-    pub fn note(&self, took: Duration, args: &[&[u8]], session: &Session) {
+    pub fn note(&self, took: Duration, args: &[&[u8]], peer: SocketAddr, name: &[u8]) {
         let max = self.max.load(std::sync::atomic::Ordering::Relaxed);
         if max == 0 {
             return;
@@ -59,8 +58,8 @@ impl Slowlog {
                 .map_or(0, |d| d.as_secs()),
             took,
             args: args.iter().take(kept).map(shorten).collect(),
-            peer: session.peer,
-            name: session.name.clone(),
+            peer,
+            name: name.to_vec(),
         };
         inner.0 += 1;
         inner.1.push_front(command);

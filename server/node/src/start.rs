@@ -71,7 +71,7 @@ impl Running {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let store = open_store(&config, &disk)?;
         let instance = Instance::new(store, config, disk, &directory)?;
-        serve(runtime, instance, lock)
+        serve(runtime, &instance, lock)
     }
 
     /// What the sessions share.
@@ -92,13 +92,13 @@ impl Running {
             inbox.post(Post::Stop);
         }
         for thread in self.serving {
-            let _ = thread.join();
+            drop(thread.join());
         }
         self.server.upkeep.stop();
-        let _ = self.keeping.join();
+        drop(self.keeping.join());
         self.runtime.shutdown_timeout(LINKS_END);
         self.server.syncer.stop();
-        let _ = self.syncing.join();
+        drop(self.syncing.join());
         tracing::info!("stopped, logs are on disk");
     }
 }
@@ -117,18 +117,18 @@ fn open_store(config: &Config, disk: &Arc<dyn Disk>) -> anyhow::Result<Store> {
         Arc::clone(disk),
         engine,
         options,
-        tell_recovery,
+        |database, report| tell_recovery(database, &report),
     )?)
 }
 
-fn tell_recovery(database: u32, report: OpenReport) {
+fn tell_recovery(database: u32, report: &OpenReport) {
     tracing::info!(
         database,
         replayed = report.replayed,
         torn_bytes = report.torn_bytes,
         "database recovered"
     );
-    for corruption in report.corruptions {
+    for corruption in &report.corruptions {
         tracing::error!(
             database,
             segment = corruption.position.segment,
@@ -159,7 +159,7 @@ fn addresses(config: &Config) -> Vec<(SocketAddr, bool)> {
 
 fn serve(
     runtime: tokio::runtime::Runtime,
-    instance: Arc<Instance>,
+    instance: &Arc<Instance>,
     lock: std::fs::File,
 ) -> anyhow::Result<Running> {
     let (threads, binds, backlog) = {
@@ -178,7 +178,7 @@ fn serve(
         .map(|(_, inbox)| Arc::clone(inbox))
         .collect();
     let server = Server::new(
-        Arc::clone(&instance),
+        Arc::clone(instance),
         runtime.handle().clone(),
         inboxes.clone(),
     );
@@ -191,7 +191,7 @@ fn serve(
             (SocketAddr::new(address.ip(), port), *optional)
         })
         .collect();
-    let links = runtime.block_on(Links::start(Arc::clone(&instance), &link_addresses))?;
+    let links = runtime.block_on(Links::start(Arc::clone(instance), &link_addresses))?;
     server.set_links(links);
     let stop_accepting = Box::new(acceptor.stopper());
     let mut serving = Vec::new();

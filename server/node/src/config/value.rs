@@ -7,6 +7,9 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+/// A year; no interval is sensibly longer.
+pub(super) const SECONDS_MAX: u64 = 366 * 86_400;
+
 /// What a key takes, in words.
 pub(super) type Expected = String;
 

@@ -1,6 +1,7 @@
 //! Commands about the server.
 
-use super::{Flow, data};
+use super::data;
+use super::flow::Flow;
 use crate::info;
 use crate::io::Turn;
 use crate::server::Server;

@@ -1,6 +1,7 @@
 //! Commands about the connection itself.
 
-use super::Flow;
+use super::flow::Flow;
+use crate::info::REDIS_VERSION;
 use crate::server::Server;
 use crate::session::{Replies, Session};
 use std::sync::Arc;
@@ -8,9 +9,6 @@ use std::time::Duration;
 use tandem_proto::command::CommandId;
 use tandem_proto::number::parse_i64;
 use tandem_proto::reply::{Protocol, Reply};
-
-/// The version of Redis whose behaviour clients find here.
-pub const REDIS_VERSION: &str = "7.2.0";
 
 /// A database number as a client writes it, if there is such a database.
 pub(super) fn database_number(word: &[u8], count: u32) -> Option<u32> {

@@ -1,6 +1,5 @@
 //! What a connection does after a command.
 
-use std::future::Future;
 use std::pin::Pin;
 
 /// A command that is carried out outside of the workers; gives the encoded reply.

@@ -82,12 +82,16 @@ fn flush(
     Ok(())
 }
 
+/// The type that SCAN asks for; `None` when no type has that name: nothing is of it.
+type Wanted = Option<Kind>;
+
 /// What SCAN asks for.
 pub(super) struct ScanRequest<'a> {
     pub(super) cursor: u64,
     pub(super) count: usize,
     pattern: Option<&'a [u8]>,
-    kind: Option<Option<Kind>>,
+    /// A type's name was given; the type, when there is one of that name.
+    kind: Option<Wanted>,
 }
 
 impl<'a> ScanRequest<'a> {

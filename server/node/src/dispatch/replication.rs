@@ -1,7 +1,7 @@
 //! Commands about roles, links and acknowledgements.
 
-use super::Flow;
-use crate::failover::{self, Request};
+use super::flow::Flow;
+use crate::handover::{self, Request};
 use crate::info;
 use crate::instance::wall_ms;
 use crate::io::Turn;
@@ -91,7 +91,7 @@ fn failover(server: &Arc<Server>, args: &[&[u8]], reply: &mut Reply<'_>) {
             Err(refusal) => reply.error(refusal),
         };
     }
-    match failover_request(&args[1..]).and_then(|request| failover::begin(server, &request)) {
+    match failover_request(&args[1..]).and_then(|request| handover::begin(server, &request)) {
         Ok(()) => reply.ok(),
         Err(refusal) => reply.error(refusal),
     }
@@ -235,10 +235,13 @@ fn tandem(
     Flow::Next
 }
 
+/// How long a promotion collects unless it is told.
+const PROMOTION_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Collects what the named instances hold, then opens for writes.
 fn promote(server: &Arc<Server>, links: &Arc<Links>, epoch: u64, words: &[&[u8]]) -> Flow {
     let mut targets = Vec::new();
-    let mut deadline = Duration::from_millis(1000);
+    let mut deadline = PROMOTION_PATIENCE;
     for pair in words.chunks(2) {
         let [word, value] = pair else { continue };
         if word.eq_ignore_ascii_case(b"from")

@@ -1,7 +1,7 @@
 //! SAVE and its kin. Everything is in the log already: a save is a checkpoint, after which a restart
 //! needs no more of it.
 
-use super::Flow;
+use super::flow::Flow;
 use crate::server::Server;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,6 +1,6 @@
 //! WAIT and WAITAOF: until replicas hold, or have on disk, what this connection wrote.
 
-use super::Flow;
+use super::flow::Flow;
 use crate::server::Server;
 use crate::session::Session;
 use std::sync::Arc;

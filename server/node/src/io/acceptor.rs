@@ -63,7 +63,7 @@ impl Acceptor {
         let (stop, waker) = (Arc::clone(&self.stop), Arc::clone(&self.waker));
         move || {
             stop.store(true, Ordering::Release);
-            let _ = waker.wake();
+            drop(waker.wake());
         }
     }
 

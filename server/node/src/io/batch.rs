@@ -3,7 +3,7 @@
 
 use super::connection::{Connection, Hold};
 use super::inbox::{Inbox, Ticket};
-use super::worker::Turn;
+use super::turn::Turn;
 use crate::dispatch::{self, Ahead, Flow};
 use crate::server::Server;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ const COMMANDS_MAX: usize = 16;
 
 /// Room for parsed commands, used again for every batch.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub(crate) struct Batch {
     commands: [Parsing; COMMANDS_MAX],
     count: usize,
 }
@@ -31,7 +31,7 @@ struct Parsing {
 
 impl Batch {
     /// Parses what is there and runs it. False: no more can be done with what was read.
-    pub fn run(
+    pub(crate) fn run(
         &mut self,
         connection: &mut Connection,
         server: &Arc<Server>,

@@ -11,7 +11,7 @@ const UNSENT_BYTES_MAX: usize = 1 << 20;
 
 /// Why a connection takes no input now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hold {
+pub(crate) enum Hold {
     /// It does.
     Open,
     /// Its replies wait until a database's log holds an lsn.
@@ -33,7 +33,7 @@ pub enum Hold {
 /// connections, which stays in the processor's cache; a connection has its own only while it holds
 /// the beginning of a request, or of what it may not run yet.
 #[derive(Debug, Default)]
-pub struct Input {
+pub(crate) struct Input {
     bytes: Vec<u8>,
     consumed: usize,
     filled: usize,
@@ -65,7 +65,11 @@ impl Input {
 
 /// A connection.
 #[derive(Debug)]
-pub struct Connection {
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the socket"
+)]
+pub(crate) struct Connection {
     /// The socket.
     pub socket: TcpStream,
     /// State of the dialogue.
@@ -93,7 +97,7 @@ pub struct Connection {
 
 impl Connection {
     /// A fresh connection.
-    pub fn new(socket: TcpStream, session: Session) -> Self {
+    pub(crate) fn new(socket: TcpStream, session: Session) -> Self {
         Self {
             socket,
             session,
@@ -112,43 +116,38 @@ impl Connection {
     }
 
     /// The kernel says there is input.
-    pub fn set_readable(&mut self) {
+    pub(crate) fn set_readable(&mut self) {
         self.readable = true;
     }
 
     /// Whether the kernel may hold input that was not read.
-    pub fn is_readable(&self) -> bool {
+    pub(crate) fn is_readable(&self) -> bool {
         self.readable && !self.eof
     }
 
     /// Whether the other side has closed.
-    pub fn is_ended(&self) -> bool {
+    pub(crate) fn is_ended(&self) -> bool {
         self.eof
     }
 
     /// Whether commands may be run: nothing held, and not too much unsent.
-    pub fn may_run(&self) -> bool {
+    pub(crate) fn may_run(&self) -> bool {
         self.hold == Hold::Open && !self.closing && self.unsent() < UNSENT_BYTES_MAX
     }
 
     /// Bytes not yet taken by the kernel.
-    pub fn unsent(&self) -> usize {
+    pub(crate) fn unsent(&self) -> usize {
         self.output.len() - self.sent
     }
 
     /// Bytes received and sent since the last call.
-    pub fn take_traffic(&mut self) -> (u64, u64) {
+    pub(crate) fn take_traffic(&mut self) -> (u64, u64) {
         std::mem::take(&mut self.traffic)
-    }
-
-    /// Bytes held in buffers.
-    pub fn buffered(&self) -> (usize, usize) {
-        (self.input.bytes.capacity(), self.output.capacity())
     }
 
     /// Uses the worker's buffer for a turn, unless it holds something itself.
     #[inline]
-    pub fn borrow(&mut self, shared: &mut Input) {
+    pub(crate) fn borrow(&mut self, shared: &mut Input) {
         if self.input.is_empty() {
             std::mem::swap(&mut self.input, shared);
             self.is_lent = true;
@@ -157,7 +156,7 @@ impl Connection {
 
     /// Gives the worker's buffer back and keeps what it has not used of it.
     #[inline]
-    pub fn give_back(&mut self, shared: &mut Input) {
+    pub(crate) fn give_back(&mut self, shared: &mut Input) {
         if self.is_lent {
             std::mem::swap(&mut self.input, shared);
             self.is_lent = false;
@@ -174,7 +173,7 @@ impl Connection {
     }
 
     /// Reads once. A short read means that the kernel has no more (epoll(7), edge triggered).
-    pub fn read(&mut self) -> io::Result<()> {
+    pub(crate) fn read(&mut self) -> io::Result<()> {
         let held = self.input.pending().len();
         let room = READ_BYTES.max(self.wanted.saturating_sub(held).min(16 << 20));
         let space = self.input.room(room);
@@ -202,31 +201,31 @@ impl Connection {
 
     /// Whether enough has been read for the parser to look.
     #[inline]
-    pub fn worth_parsing(&self) -> bool {
+    pub(crate) fn worth_parsing(&self) -> bool {
         let held = self.input.filled - self.input.consumed;
         held > 0 && held >= self.wanted
     }
 
     /// The parser used this many bytes.
     #[inline]
-    pub fn consume(&mut self, count: usize) {
+    pub(crate) fn consume(&mut self, count: usize) {
         self.input.consumed += count;
         self.wanted = 0;
     }
 
     /// The parser wants this many bytes in all.
-    pub fn want(&mut self, count: usize) {
+    pub(crate) fn want(&mut self, count: usize) {
         self.wanted = count.max(self.input.pending().len() + 1);
     }
 
     /// Splits the borrow: input, session and output, for running a command.
     #[inline]
-    pub fn parts(&mut self) -> (&[u8], &mut Session, &mut Vec<u8>) {
+    pub(crate) fn parts(&mut self) -> (&[u8], &mut Session, &mut Vec<u8>) {
         (self.input.pending(), &mut self.session, &mut self.output)
     }
 
     /// Sends what there is. True: all of it.
-    pub fn send(&mut self) -> io::Result<bool> {
+    pub(crate) fn send(&mut self) -> io::Result<bool> {
         while self.sent < self.output.len() {
             match self.socket.write(&self.output[self.sent..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

@@ -143,7 +143,10 @@ pub fn tend_logs(
         }
         let keep = retention();
         // Nothing that a start would replay is purged: a short log needs checkpoints as often.
-        let replayed = database.log.written().saturating_sub(database.replay_from());
+        let replayed = database
+            .log
+            .written()
+            .saturating_sub(database.replay_from());
         if keep.bytes_max > 0 && replayed > keep.bytes_max / 2 {
             checkpoint(database);
         }

@@ -21,6 +21,7 @@ fn ask(client: &mut Client, line: &str) -> Value {
 }
 
 /// The commands with answers that are the same in RESP2 and RESP3.
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn tour(client: &mut Client) {
     assert_eq!(ask(client, "FLUSHALL"), simple("OK"));
     let table: &[(&str, Value)] = &[

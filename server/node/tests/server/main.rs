@@ -1,5 +1,7 @@
 //! The server, started in this process and asked over its sockets.
 
+#![expect(clippy::panic, reason = "what cannot go on fails the test")]
+
 mod basics;
 mod commands;
 mod failover;

@@ -13,10 +13,10 @@ use tandem_store::Database;
 use tempfile::TempDir;
 
 /// Longest wait for anything that has to come.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until `holds`; fails with `what` after [`PATIENCE`].
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "never happened: {what}");
@@ -25,7 +25,7 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// A client port whose link port is free, too.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     for _ in 0..1000 {
         let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = probe.local_addr().expect("its address").port();
@@ -41,8 +41,8 @@ pub fn free_port() -> u16 {
 }
 
 /// A server with a directory and a port of its own, which it keeps across restarts.
-pub struct Site {
-    pub port: u16,
+pub(crate) struct Site {
+    pub(crate) port: u16,
     directory: TempDir,
     words: Vec<String>,
     running: Option<Running>,
@@ -50,14 +50,14 @@ pub struct Site {
 
 impl Site {
     /// Starts one with these configuration words (`--key value` each).
-    pub fn start(words: &[&str]) -> Self {
+    pub(crate) fn start(words: &[&str]) -> Self {
         let mut site = Self::prepare(words);
         site.begin();
         site
     }
 
     /// Makes one that does not run yet.
-    pub fn prepare(words: &[&str]) -> Self {
+    pub(crate) fn prepare(words: &[&str]) -> Self {
         Self {
             port: free_port(),
             directory: TempDir::new().expect("a directory"),
@@ -67,16 +67,16 @@ impl Site {
     }
 
     /// Adds configuration words for the next start.
-    pub fn configure(&mut self, words: &[&str]) {
+    pub(crate) fn configure(&mut self, words: &[&str]) {
         self.words.extend(words.iter().map(ToString::to_string));
     }
 
-    pub fn directory(&self) -> PathBuf {
+    pub(crate) fn directory(&self) -> PathBuf {
         self.directory.path().join("data")
     }
 
     /// The arguments it is started with.
-    pub fn arguments(&self) -> Vec<String> {
+    pub(crate) fn arguments(&self) -> Vec<String> {
         let fixed = [
             "--port".to_owned(),
             self.port.to_string(),
@@ -90,38 +90,38 @@ impl Site {
         fixed.into_iter().chain(self.words.clone()).collect()
     }
 
-    pub fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         let config = Config::load(&self.arguments()).expect("a configuration");
         let running = Running::start(config).expect("the server starts");
         self.running = Some(running);
     }
 
     /// Stops it in order.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         if let Some(running) = self.running.take() {
             running.stop();
         }
     }
 
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.end();
         self.begin();
     }
 
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::connect(self.port)
     }
 
-    pub fn status(&self) -> InstanceStatus {
+    pub(crate) fn status(&self) -> InstanceStatus {
         status(&mut self.client())
     }
 
-    pub fn port_text(&self) -> String {
+    pub(crate) fn port_text(&self) -> String {
         self.port.to_string()
     }
 
     /// One of its databases, past its sockets.
-    pub fn database(&self, number: u32) -> Arc<Database> {
+    pub(crate) fn database(&self, number: u32) -> Arc<Database> {
         let running = self.running.as_ref().expect("it runs");
         let store = &running.server().instance.store;
         let database = store.database(number).expect("opens").expect("exists");
@@ -136,19 +136,19 @@ impl Drop for Site {
 }
 
 /// `TANDEM STATUS`, parsed.
-pub fn status(client: &mut Client) -> InstanceStatus {
+pub(crate) fn status(client: &mut Client) -> InstanceStatus {
     let text = client.text(&["TANDEM", "STATUS"]);
     serde_json::from_str(&text).expect("a status")
 }
 
 /// A client connection.
-pub struct Client {
-    pub socket: TcpStream,
+pub(crate) struct Client {
+    pub(crate) socket: TcpStream,
     input: Vec<u8>,
 }
 
 impl Client {
-    pub fn connect(port: u16) -> Self {
+    pub(crate) fn connect(port: u16) -> Self {
         let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("connects");
         socket.set_nodelay(true).expect("nodelay");
         socket
@@ -161,23 +161,23 @@ impl Client {
     }
 
     /// Sends bytes as they are.
-    pub fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.socket.write_all(bytes).expect("sends");
     }
 
     /// Sends a command without waiting.
-    pub fn ask<A: AsRef<[u8]>>(&mut self, args: &[A]) {
+    pub(crate) fn ask<A: AsRef<[u8]>>(&mut self, args: &[A]) {
         self.send(&encode_command(args));
     }
 
     /// The next reply.
-    pub fn reply(&mut self) -> Value {
+    pub(crate) fn reply(&mut self) -> Value {
         self.next_reply().expect("a reply before the end")
     }
 
     /// The next reply; `None` when the server has closed.
-    pub fn next_reply(&mut self) -> Option<Value> {
-        let mut chunk = [0; 64 << 10];
+    pub(crate) fn next_reply(&mut self) -> Option<Value> {
+        let mut chunk = vec![0; 64 << 10];
         loop {
             if let Some((value, used)) = decode(&self.input).expect("a well-formed reply") {
                 self.input.drain(..used);
@@ -193,14 +193,14 @@ impl Client {
     }
 
     /// A command's reply.
-    pub fn call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Value {
+    pub(crate) fn call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Value {
         self.ask(args);
         self.reply()
     }
 
     /// A command's reply as text; an error fails.
     #[track_caller]
-    pub fn text<A: AsRef<[u8]>>(&mut self, args: &[A]) -> String {
+    pub(crate) fn text<A: AsRef<[u8]>>(&mut self, args: &[A]) -> String {
         let value = self.call(args);
         match value.as_str() {
             Some(text) => text.to_owned(),
@@ -209,7 +209,7 @@ impl Client {
     }
 
     #[track_caller]
-    pub fn integer<A: AsRef<[u8]>>(&mut self, args: &[A]) -> i64 {
+    pub(crate) fn integer<A: AsRef<[u8]>>(&mut self, args: &[A]) -> i64 {
         let value = self.call(args);
         value
             .as_integer()
@@ -217,7 +217,7 @@ impl Client {
     }
 
     #[track_caller]
-    pub fn error<A: AsRef<[u8]>>(&mut self, args: &[A]) -> String {
+    pub(crate) fn error<A: AsRef<[u8]>>(&mut self, args: &[A]) -> String {
         let value = self.call(args);
         match value {
             Value::Error(text) => text,
@@ -226,12 +226,12 @@ impl Client {
     }
 
     #[track_caller]
-    pub fn ok<A: AsRef<[u8]>>(&mut self, args: &[A]) {
+    pub(crate) fn ok<A: AsRef<[u8]>>(&mut self, args: &[A]) {
         assert_eq!(self.call(args), Value::Simple("OK".to_owned()));
     }
 
     /// One field of INFO.
-    pub fn info(&mut self, section: &str, field: &str) -> Option<String> {
+    pub(crate) fn info(&mut self, section: &str, field: &str) -> Option<String> {
         let text = self.text(&["INFO", section]);
         let wanted = format!("{field}:");
         text.lines()
@@ -240,12 +240,12 @@ impl Client {
 }
 
 /// A byte string as a reply.
-pub fn bulk(text: &str) -> Value {
+pub(crate) fn bulk(text: &str) -> Value {
     Value::Bulk(text.as_bytes().to_vec())
 }
 
 /// Waits until a replica's link is up.
-pub fn wait_for_link(replica: &Site) {
+pub(crate) fn wait_for_link(replica: &Site) {
     until("the link is up", || {
         let mut client = replica.client();
         client.info("replication", "master_link_status").as_deref() == Some("up")
@@ -253,7 +253,7 @@ pub fn wait_for_link(replica: &Site) {
 }
 
 /// A primary with a replica that follows it.
-pub fn primary_with_replica(words: &[&str]) -> (Site, Site) {
+pub(crate) fn primary_with_replica(words: &[&str]) -> (Site, Site) {
     let primary = Site::start(&[&["--server-id", "1"], words].concat());
     let replica = Site::start(words);
     replica
@@ -264,7 +264,7 @@ pub fn primary_with_replica(words: &[&str]) -> (Site, Site) {
 }
 
 /// Two masters of a pair, linked.
-pub fn pair(words: &[&str]) -> (Site, Site) {
+pub(crate) fn pair(words: &[&str]) -> (Site, Site) {
     let mut one = Site::prepare(&[&["--server-id", "1"], words].concat());
     let mut two = Site::prepare(&[&["--server-id", "2"], words].concat());
     let introduce = |site: &mut Site, other: &Site, id: &str| {
@@ -285,7 +285,7 @@ pub fn pair(words: &[&str]) -> (Site, Site) {
 }
 
 /// Waits until two instances show the same.
-pub fn converged(one: &Site, two: &Site) {
+pub(crate) fn converged(one: &Site, two: &Site) {
     until("equal digests", || {
         let digest = |site: &Site| site.client().text(&["DEBUG", "DIGEST"]);
         digest(one) == digest(two)

@@ -23,8 +23,7 @@ pub(super) fn output_limits(
         let limit = OutputBufferLimit {
             hard_bytes: value::size(hard, 0..=u64::MAX).map_err(|_| expected)?,
             soft_bytes: value::size(soft, 0..=u64::MAX).map_err(|_| expected)?,
-            soft_duration: value::seconds(seconds, 0..=super::table::SECONDS_MAX)
-                .map_err(|_| expected)?,
+            soft_duration: value::seconds(seconds, 0..=value::SECONDS_MAX).map_err(|_| expected)?,
         };
         match class.to_ascii_lowercase().as_str() {
             "normal" => read.normal = limit,

@@ -1,6 +1,6 @@
 //! The table of keys.
 
-use super::super::value;
+use super::super::value::{self, SECONDS_MAX};
 use super::super::{AppendFsync, BootRole, GIB, LogLevel, MIB, SERVER_ID_MAX, Secret};
 use super::Change::{AtRunTime, AtStart, ByCommand};
 use super::{Key, Read, read, show};
@@ -38,8 +38,6 @@ const LOG_LEVEL_WORDS: &[(&str, LogLevel)] = &[
     ("info", LogLevel::Notice),
     ("error", LogLevel::Warning),
 ];
-/// A year; no interval here is sensibly longer.
-pub(super) const SECONDS_MAX: u64 = 366 * 86_400;
 
 /// All keys, in the order in which a file is written.
 pub(in super::super) static KEYS: &[Key] = &[

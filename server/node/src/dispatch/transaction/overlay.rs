@@ -65,7 +65,7 @@ impl Overlay<'_, '_> {
             .collect();
         let mut waiting = touched.iter().peekable();
         let mut wants_more = true;
-        let mut show_touched =
+        let show_touched =
             |(hash, key): &(u64, &[u8]), each: &mut dyn FnMut(u64, &[u8], Kind) -> bool| {
                 self.draft
                     .kind(key)
