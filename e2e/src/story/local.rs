@@ -15,7 +15,7 @@ use crate::client::wait_for;
 use crate::process::{ScratchDirectory, ServerProcess};
 
 /// How long forming or healing may take.
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
 const END_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A member as `tandem status -o json` shows it.

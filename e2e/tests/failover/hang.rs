@@ -12,7 +12,7 @@ use tandem_proto::status::Role;
 use tandem_proto::value::Value;
 
 use super::support::{
-    new_master, nothing_is_lost, other, pair, target, wait_until_restored, writer,
+    PATIENCE, new_master, nothing_is_lost, other, pair, target, wait_until_restored, writer,
 };
 
 /// Writes that are on their way when the process stops.
@@ -102,7 +102,7 @@ fn a_master_that_hangs_for_good_is_killed_and_comes_back_as_a_replica() {
                 spec:\n  replicasPerMaster: 1\n  failover: {probeIntervalMs: 100, \
                 hangTimeoutMs: 500, linkTimeoutMs: 500, restartHungMs: 2500}\n";
     std::fs::write(&manifest, text).unwrap();
-    let local = Local::start_file(&manifest, super::support::patience()).unwrap();
+    let local = Local::start_file(&manifest, PATIENCE).unwrap();
     let writers = Writers::start("g", &[local.service("rw").unwrap()], 2, Pace::default());
     writers.wait_for_more(500).unwrap();
     let old = writer(&local);

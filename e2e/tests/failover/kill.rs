@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use rustix::process::Signal;
+use tandem_e2e::client::wait_for;
 use tandem_e2e::story::ledger::Pace;
 use tandem_e2e::story::local::Member;
 use tandem_e2e::story::{Local, Story, Writers};
@@ -19,6 +20,8 @@ fn survive(story: &Story, end: impl Fn(&Local, &Member)) {
     let writers = Writers::start("k", &doors, 1, Pace::default());
     writers.wait_for_more(500).unwrap();
     let old = writer(&local);
+    replicas_hold_data(&local);
+    writers.wait_for_more(500).unwrap();
     let peer = local
         .report()
         .unwrap()
@@ -38,7 +41,7 @@ fn survive(story: &Story, end: impl Fn(&Local, &Member)) {
         "-rw goes to the peer and stays there"
     );
     let new = report.master(&old.slot).unwrap();
-    assert_ne!(new.name, old.name);
+    assert_ne!(new.name, old.name, "{:?}", report.last_failover_report);
     assert_eq!(new.epoch, old.epoch + 1, "one claim, one epoch");
     assert_eq!(target(&local, &old.slot).as_ref(), Some(&new.name));
     let back = report.member(&old.name).unwrap();
@@ -51,6 +54,19 @@ fn survive(story: &Story, end: impl Fn(&Local, &Member)) {
         "-rw was back after {} ms, by the report",
         last["rwOutageMs"]
     ));
+}
+
+/// An empty replica waits for the old master's disk instead of taking its place.
+fn replicas_hold_data(local: &Local) {
+    wait_for("keys on every replica", HEAL_TIMEOUT, || {
+        let counts: Vec<u64> = local
+            .instances()?
+            .iter()
+            .map(|instance| instance.keys())
+            .collect::<anyhow::Result<_>>()?;
+        Ok(counts.iter().all(|count| *count > 0).then_some(()))
+    })
+    .unwrap();
 }
 
 #[test]

@@ -7,7 +7,9 @@ use tandem_e2e::story::ledger::Pace;
 use tandem_e2e::story::local::{Member, send};
 use tandem_e2e::story::{Ledger, Local, Story, Writers, full_size};
 
-use super::support::{new_master, nothing_is_lost, pair, patience, wait_until_restored, writer};
+use super::support::{
+    measuring_patience, new_master, nothing_is_lost, wait_until_restored, writer,
+};
 
 /// Writers whose pause is short against the gaps of 20 ms and more that a ledger notes.
 const PACE: Pace = Pace {
@@ -36,7 +38,7 @@ fn rw_comes_back_after_hangs() {
 }
 
 fn measure(story: &Story, rounds: usize, hurt: impl Fn(&Local, &Member)) {
-    let local = pair();
+    let local = Local::start("double-master.yaml", measuring_patience()).unwrap();
     let mut all = Ledger::default();
     let mut outages = Vec::new();
     for round in 0..rounds {
@@ -45,7 +47,7 @@ fn measure(story: &Story, rounds: usize, hurt: impl Fn(&Local, &Member)) {
     outages.sort();
     story.says(format_args!(
         "{rounds} rounds, patience {}: -rw away for {} ms p50, {} ms p99, longest {} ms; each {:?}",
-        patience(),
+        measuring_patience(),
         outages[outages.len() / 2].as_millis(),
         outages[(outages.len() * 99).div_ceil(100) - 1].as_millis(),
         outages[outages.len() - 1].as_millis(),

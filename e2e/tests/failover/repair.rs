@@ -10,7 +10,7 @@ use tandem_e2e::story::load::Load;
 use tandem_e2e::story::local::{Member, send};
 use tandem_e2e::story::{Local, Story, Writers, wait_until_equal};
 
-use super::support::{HEAL_TIMEOUT, nothing_is_lost, pair, patience, wait_until_restored};
+use super::support::{HEAL_TIMEOUT, PATIENCE, nothing_is_lost, pair, wait_until_restored};
 
 /// Kills an instance for good, as far as its data goes: the data are away before it starts again.
 fn lose_disk(local: &Local, member: &Member) {
@@ -68,10 +68,10 @@ fn a_master_without_its_data_is_replaced_and_rebuilt() {
 #[test]
 fn a_lone_master_without_its_data_is_rebuilt_from_its_peer() {
     let story = Story::begin("a wiped master without replicas");
-    let local = Local::start("double-master-no-replicas.yaml", patience()).unwrap();
+    let local = Local::start("double-master-no-replicas.yaml", PATIENCE).unwrap();
     let name = local.report().unwrap().members[0].name.clone();
     let resource = name.rsplit_once("-a-").unwrap().0.to_owned();
-    let writers = Writers::start("l", &[local.service("rw").unwrap()], 2, Pace::default());
+    let writers = Writers::start("l", &[local.service("a").unwrap()], 2, Pace::default());
     writers.wait_for_more(1000).unwrap();
     let before = local.report().unwrap();
     let lost = before.member(&format!("{resource}-a-0")).unwrap();
@@ -108,7 +108,7 @@ fn pair_with_short_logs(directory: &ScratchDirectory) -> Local {
                 hangTimeoutMs: 500, linkTimeoutMs: 500, restartHungMs: 120000}\n  config: \
                 {binlog-file-size: 1mb, expire-logs-nums: '1', binlog-size-max: 2mb}\n";
     std::fs::write(&manifest, text).unwrap();
-    Local::start_file(&manifest, patience()).unwrap()
+    Local::start_file(&manifest, PATIENCE).unwrap()
 }
 
 /// Whether the first file of an instance's log is gone.

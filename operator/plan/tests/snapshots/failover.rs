@@ -256,7 +256,8 @@ fn a_group_of_new_disks_opens_and_its_peer_has_the_data() {
         service dm-rw -> dm-b-0
         event Normal PrimaryResumes: resumption of slot a: dm-a-0 (restarted) -> dm-a-0, epoch 2
         look again in 1000 ms
-    "#]].assert_eq(&text_of(
+    "#]]
+    .assert_eq(&text_of(
         "
 spec: {replicasPerMaster: 0}
 claims:

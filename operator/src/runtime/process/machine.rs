@@ -126,6 +126,8 @@ impl ProcessRuntime {
             _lock: lock,
         };
         let opened = runtime.take_over(before.as_ref()).await?;
+        // What the last runtime published must not be taken for the word of this one.
+        PublishedStatus::forget(&runtime.layout)?;
         runtime.record()?;
         Ok((runtime, opened))
     }

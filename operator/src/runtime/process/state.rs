@@ -83,6 +83,17 @@ impl PublishedStatus {
     pub fn write(&self, layout: &Layout) -> Result<(), Error> {
         write_json(&layout.status(), self, "the status")
     }
+
+    /// Removes it.
+    pub fn forget(layout: &Layout) -> Result<(), Error> {
+        let path = layout.status();
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::write(&path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, Error> {
