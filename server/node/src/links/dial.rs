@@ -100,19 +100,30 @@ impl Dial {
         }
     }
 
-    /// Shows a state; an empty reason takes the last one away.
+    /// Shows a state; an empty reason takes the last one away. A new refusal is logged.
     pub(super) fn show(&self, state: LinkState, reason: &str) {
         let mut shown = self.shown.lock();
+        let is_refusal = matches!(state, LinkState::LostPlace | LinkState::Refused);
+        if is_refusal && (shown.state != state || shown.reason != reason) {
+            tracing::warn!(
+                kind = ?self.wanted.kind,
+                target = %self.wanted.target,
+                ?state,
+                reason,
+                "link refused"
+            );
+        }
         shown.state = state;
         if shown.reason != reason {
             reason.clone_into(&mut shown.reason);
         }
     }
 
-    /// Logs the end of a link, unless it ended the same way before.
+    /// Logs the end of a link, unless it ended the same way before, or [`Self::show`] tells it.
     pub(super) fn tell(&self, state: LinkState, reason: &str) {
         let shown = self.shown.lock();
-        if shown.state != state || shown.reason != reason {
+        let is_refusal = matches!(state, LinkState::LostPlace | LinkState::Refused);
+        if !is_refusal && (shown.state != state || shown.reason != reason) {
             tracing::info!(
                 kind = ?self.wanted.kind,
                 target = %self.wanted.target,

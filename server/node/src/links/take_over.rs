@@ -10,6 +10,7 @@
 
 use super::apply::{Applier, ApplyError};
 use super::taking::Taking;
+use crate::instance::Instance;
 use crate::meta::StoredRole;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,8 +21,8 @@ use tandem_merge::{History, VersionVector};
 use tandem_proto::status::LinkState;
 use tandem_replicate::FullMode;
 use tandem_replicate::message::PackedRecords;
-use tandem_store::StoreError;
 use tandem_store::resync::{Chunk, Intake, Mode};
+use tandem_store::{Database, StoreError};
 
 /// Largest chunk that is put together from parts, in bytes.
 const CHUNK_BYTES_MAX: usize = 1 << 30;
@@ -33,6 +34,21 @@ fn begun(taking: &mut Taking) -> Result<&mut Intake, ApplyError> {
         .intake
         .as_mut()
         .ok_or(ApplyError::Unexpected("a state that it did not begin"))
+}
+
+/// An instance that holds nothing is nobody to promote until its first state is there whole: one
+/// with old data has those until the switch, this one has none.
+fn mark_first_filling(instance: &Instance) -> Result<(), ApplyError> {
+    let holds_nothing = |database: &Arc<Database>| {
+        let commit = database.commit();
+        !commit.history.vv.rows().any(|(_, row)| row.high > 0)
+    };
+    if instance.meta().unfinished_resync || !instance.store.opened().all(holds_nothing) {
+        return Ok(());
+    }
+    instance
+        .update(|meta| meta.unfinished_resync = true)
+        .map_err(|error| ApplyError::Role(error.to_string()))
 }
 
 impl Applier {
@@ -65,6 +81,14 @@ impl Applier {
             ));
         }
         let history = History::decode(&mut Reader::new(history)).map_err(StoreError::from)?;
+        if mode == FullMode::Replace {
+            mark_first_filling(&self.shared.instance)?;
+        }
+        let incoming = self.incoming(number)?;
+        let taking = incoming
+            .taking
+            .as_deref_mut()
+            .ok_or(ApplyError::Unexpected("a state that it did not begin"))?;
         let kept = match mode {
             FullMode::Merge => Mode::Merge,
             FullMode::Replace | FullMode::Overwrite => Mode::Replace,
@@ -242,6 +266,12 @@ impl Applier {
         self.dial.full_resyncs.fetch_add(1, Ordering::Relaxed);
         if self.databases.values().all(|one| one.taking.is_none()) {
             *self.dial.wish.lock() = None;
+            let instance = &self.shared.instance;
+            if mode == FullMode::Replace && instance.meta().unfinished_resync {
+                instance
+                    .update(|meta| meta.unfinished_resync = false)
+                    .map_err(|error| ApplyError::Role(error.to_string()))?;
+            }
         }
         self.show();
         Ok(())
