@@ -35,6 +35,7 @@ impl Load {
     }
 
     /// The same keys with other values.
+    #[must_use]
     pub fn tagged(&self, tag: &str) -> Self {
         Self {
             tag: tag.to_owned(),
@@ -43,6 +44,7 @@ impl Load {
     }
 
     /// The same with values of so many bytes.
+    #[must_use]
     pub fn with_value_bytes(self, value_bytes: usize) -> Self {
         Self {
             value_bytes,

@@ -173,7 +173,7 @@ fn pass(mut from: &TcpStream, mut into: &TcpStream, shared: &Shared) {
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut free_at = Instant::now();
     let mut is_ended = false;
-    while !shared.is_over() && !(is_ended && waiting.is_empty()) {
+    while !(shared.is_over() || is_ended && waiting.is_empty()) {
         let mut moved = false;
         if !is_ended && waiting.len() < WAITING_CHUNKS_MAX {
             match from.read(&mut chunk) {
@@ -189,24 +189,25 @@ fn pass(mut from: &TcpStream, mut into: &TcpStream, shared: &Shared) {
         }
         let now = Instant::now();
         let is_held = shared.is_frozen.load(Ordering::Relaxed) || now < free_at;
-        if !is_held && let Some((at, bytes)) = waiting.front_mut() {
-            if *at <= now {
-                match into.write(bytes) {
-                    Ok(count) => {
-                        shared.bytes.fetch_add(count as u64, Ordering::Relaxed);
-                        let rate = shared.bytes_per_second.load(Ordering::Relaxed);
-                        if let Some(us) = (count as u64 * 1_000_000).checked_div(rate) {
-                            free_at = now.max(free_at) + Duration::from_micros(us);
-                        }
-                        bytes.drain(..count);
-                        if bytes.is_empty() {
-                            waiting.pop_front();
-                        }
-                        moved = true;
+        if !is_held
+            && let Some((at, bytes)) = waiting.front_mut()
+            && *at <= now
+        {
+            match into.write(bytes) {
+                Ok(count) => {
+                    shared.bytes.fetch_add(count as u64, Ordering::Relaxed);
+                    let rate = shared.bytes_per_second.load(Ordering::Relaxed);
+                    if let Some(us) = (count as u64 * 1_000_000).checked_div(rate) {
+                        free_at = now.max(free_at) + Duration::from_micros(us);
                     }
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    Err(_) => return,
+                    bytes.drain(..count);
+                    if bytes.is_empty() {
+                        waiting.pop_front();
+                    }
+                    moved = true;
                 }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => return,
             }
         }
         if !moved {

@@ -13,7 +13,7 @@ use crate::client::wait_for;
 use crate::process::{ScratchDirectory, ServerProcess};
 
 /// How long a start may take, recovery included.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 const END_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A server; it may be stopped, killed and started again on its data.

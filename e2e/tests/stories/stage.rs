@@ -8,7 +8,7 @@ use tandem_e2e::story::{Instance, Proxy, Server, ports};
 use tandem_proto::status::{LinkKind, LinkState};
 
 /// How long instances may take to become equal once the load has ended.
-pub(crate) const EQUAL_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const EQUAL_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long anything else may take.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 

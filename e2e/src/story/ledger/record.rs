@@ -3,18 +3,23 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+/// What an unanswered write would have made of a key or field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unsure(pub(super) Option<String>);
+
 /// What a key or field must be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Expected {
     /// Its value by the last acknowledged write; `None`: absent.
     pub(super) value: Option<String>,
     /// What it is instead when the last write, which had no answer, was done.
-    pub(super) or: Option<Option<String>>,
+    pub(super) or: Option<Unsure>,
 }
 
 impl Expected {
     pub(super) fn allows(&self, found: Option<&str>) -> bool {
-        found == self.value.as_deref() || self.or.as_ref().is_some_and(|or| found == or.as_deref())
+        found == self.value.as_deref()
+            || self.or.as_ref().is_some_and(|or| found == or.0.as_deref())
     }
 }
 

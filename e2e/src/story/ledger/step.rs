@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use redis::{Cmd, Pipeline, RedisResult, Value};
 
-use super::record::{Expected, Ledger};
+use super::record::{Expected, Ledger, Unsure};
 
 /// How long a short-lived key lives.
 const SHORT_LIFE: Duration = Duration::from_millis(300);
@@ -50,7 +50,7 @@ impl Step {
             8 => Self::field(key('h', 7), format!("f{}", (round * 5) % 19), None),
             9 => Self::twins(key('p', 10), key('q', 10), value),
             10 => Self::counter("INCR", &format!("ledger:count:{}", round % 8), None),
-            _ => Self::short_lived(format!("{own}x{round}"), value),
+            _ => Self::short_lived(format!("{own}x{round}"), &value),
         }
     }
 
@@ -77,8 +77,8 @@ impl Step {
         step
     }
 
-    fn short_lived(key: String, value: String) -> Self {
-        let mut step = Self::set(key, &value);
+    fn short_lived(key: String, value: &str) -> Self {
+        let mut step = Self::set(key, value);
         step.command.arg("PX").arg(SHORT_LIFE.as_millis() as u64);
         step.life = Some(SHORT_LIFE);
         step
@@ -166,7 +166,7 @@ impl Step {
             ledger.with_ttl.retain(|other| other != key);
         }
         if self.life.is_none() {
-            self.note(ledger, |expected, after| expected.or = Some(after));
+            self.note(ledger, |expected, after| expected.or = Some(Unsure(after)));
         }
     }
 

@@ -74,7 +74,7 @@ impl Writers {
     pub fn wait_for_more(&self, count: u64) -> Result<()> {
         let wanted = self.acknowledged() + count;
         let what = format!("{count} more acknowledged writes");
-        wait_for(&what, Duration::from_secs(60), || {
+        wait_for(&what, Duration::from_mins(1), || {
             Ok((self.acknowledged() >= wanted).then_some(()))
         })
     }

@@ -98,6 +98,7 @@ fn at_68_a_replica_with_flipped_bytes_repairs_itself() -> Result<()> {
     flip(&replica)?;
     replica.start_again()?;
     let took = wait_until_equal(&both, EQUAL_TIMEOUT)?;
+    ensure!(replica.output().contains("corrupt"), "the damage is told");
     load.check(both[1], &[])?;
     story.says(format_args!(
         "repaired {} ms after its start",
