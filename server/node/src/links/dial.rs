@@ -39,6 +39,8 @@ pub(super) struct Dial {
     /// Records applied by it since start.
     pub(super) applied: AtomicU64,
     task: Mutex<Option<tokio::task::AbortHandle>>,
+    /// Counts the tasks that were begun for it; only the last one speaks for it.
+    turn: AtomicU64,
 }
 
 impl std::fmt::Debug for Dial {
@@ -82,6 +84,7 @@ impl Dial {
             received: Mutex::default(),
             applied: AtomicU64::new(0),
             task: Mutex::new(None),
+            turn: AtomicU64::new(0),
         })
     }
 
@@ -158,6 +161,16 @@ impl Dial {
         if let Some(task) = self.task.lock().take() {
             task.abort();
         }
+    }
+
+    /// Another task speaks for it from now on; gives its number.
+    pub(super) fn next_turn(&self) -> u64 {
+        self.turn.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Whether the task with this number still speaks for it.
+    pub(super) fn is_turn(&self, turn: u64) -> bool {
+        self.turn.load(Ordering::Acquire) == turn
     }
 
     pub(super) fn status(&self) -> LinkStatus {

@@ -74,11 +74,14 @@ const REFUSED_WAIT: Duration = Duration::from_secs(2);
 
 /// Dials, again and again, until stopped.
 pub(super) fn begin(dial: &Arc<Dial>, shared: &Arc<Shared>) {
-    let task = keep_dialling(Arc::clone(shared), Arc::downgrade(dial));
+    // The task before must not show its end over what this one shows.
+    dial.stop();
+    let turn = dial.next_turn();
+    let task = keep_dialling(Arc::clone(shared), Arc::downgrade(dial), turn);
     dial.run_by(shared.runtime.spawn(task).abort_handle());
 }
 
-async fn keep_dialling(shared: Arc<Shared>, dial: Weak<Dial>) {
+async fn keep_dialling(shared: Arc<Shared>, dial: Weak<Dial>, turn: u64) {
     let mut backoff = Backoff::default();
     loop {
         let Some(dial) = dial.upgrade() else { return };
@@ -88,6 +91,9 @@ async fn keep_dialling(shared: Arc<Shared>, dial: Weak<Dial>) {
             reason,
             worked,
         } = receive::run(&shared, &dial).await;
+        if !dial.is_turn(turn) {
+            return;
+        }
         if worked && begun.elapsed() >= STEADY {
             backoff.reset();
         }
