@@ -97,6 +97,9 @@ impl Screen {
     }
 
     fn table(&mut self, status: &DoubleMasterStatus) {
+        if status.members.is_empty() {
+            return;
+        }
         let width = width();
         let rows: Vec<String> = render(status)
             .lines()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tandem_e2e::client::{Client, wait_for};
 use tandem_e2e::story::ledger::Pace;
-use tandem_e2e::story::local::send;
+use tandem_e2e::story::local::{Member, send};
 use tandem_e2e::story::{Instance, Local, Story, Writers};
 use tandem_proto::status::Role;
 use tandem_proto::value::Value;
@@ -50,6 +50,7 @@ fn a_master_that_hung_does_not_keep_its_slot_and_its_late_writes_are_merged() {
     let new = new_master(&local, &old);
     assert_eq!(target(&local, "rw"), Some(peer), "-rw goes to the peer");
     assert_eq!(target(&local, &old.slot).as_ref(), Some(&new.name));
+    several_have_lost_it(&local, &old);
     writers.wait_for_more(500).unwrap();
     // By its id of before: it says nothing now.
     send(old.pid.unwrap(), Signal::CONT).unwrap();
@@ -116,6 +117,25 @@ fn a_master_that_hangs_for_good_is_killed_and_comes_back_as_a_replica() {
     nothing_is_lost(&story, &local, &ledger);
 }
 
+/// The report names who had lost the old master: the operator, and one that replicates with it.
+fn several_have_lost_it(local: &Local, old: &Member) {
+    let report = local.report().unwrap().last_failover_report.unwrap();
+    assert_eq!(report["old"], old.name.as_str());
+    assert!(report["cause"]["hung"]["silent_ms"].is_u64(), "{report}");
+    let witnesses = report["witnesses"].as_array().unwrap();
+    let lost = |witness: &&serde_json::Value| witness["testimony"].get("dead").is_some();
+    let observers: Vec<_> = witnesses
+        .iter()
+        .filter(lost)
+        .map(|w| &w["observer"])
+        .collect();
+    assert_eq!(observers[0], "operator", "{witnesses:?}");
+    assert!(
+        observers.len() >= 2 && witnesses.len() == 3,
+        "{witnesses:?}"
+    );
+}
+
 /// The late writes that were answered with OK; the others must be refused.
 fn acknowledged(late: &mut Client) -> Vec<String> {
     let mut keys = Vec::new();
@@ -146,10 +166,7 @@ fn wait_until_fenced(door: Instance, epoch: u64) {
 fn one_owner_each(instance: Instance, old_epoch: u64, new_epoch: u64, slot: &str) {
     let server_id = if slot == "a" { 1 } else { 2 };
     let mut owners: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
-    for row in instance.status().unwrap().databases[0]
-        .version_vector
-        .iter()
-    {
+    for row in &instance.status().unwrap().databases[0].version_vector {
         if row.server_id == server_id {
             owners
                 .entry(row.epoch)

@@ -73,7 +73,7 @@ fn replicas_hold_data(local: &Local) {
 fn a_killed_master_is_replaced_and_loses_nothing() {
     let story = Story::begin("kill -9 of a master");
     survive(&story, |local, old| {
-        local.signal(&old.name, Signal::KILL).unwrap()
+        local.signal(&old.name, Signal::KILL).unwrap();
     });
 }
 

@@ -78,7 +78,7 @@ fn a_manifest_that_cannot_be_used_is_refused_before_anything_is_touched() {
             ],
         ),
         (
-            format!("{}spec: {{}}\n---\n{HEAD}spec: {{}}\n", HEAD),
+            format!("{HEAD}spec: {{}}\n---\n{HEAD}spec: {{}}\n"),
             &["2 documents", "one"],
         ),
         (

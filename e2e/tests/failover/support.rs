@@ -8,7 +8,7 @@ use tandem_e2e::story::local::{Member, Report};
 use tandem_e2e::story::{Ledger, Local, Story, wait_until_equal};
 
 /// How long a group may take to be whole again.
-pub(crate) const HEAL_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const HEAL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Factor on the detection intervals: a process that a busy machine leaves waiting is not hung.
 pub(crate) const PATIENCE: u64 = 3;

@@ -29,6 +29,9 @@ const QUICK_EXIT: Duration = Duration::from_secs(2);
 const TAIL_BYTES: u64 = 4096;
 const WORDS_MAX: usize = 300;
 
+/// The running program, wherever its file is by now: see `proc_pid_exe(5)`.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+
 /// One instance's process.
 #[derive(Debug)]
 pub(super) struct Child {
@@ -123,7 +126,14 @@ impl Child {
             .map_err(failed)?;
         let errors = output.try_clone().map_err(failed)?;
         let program = std::env::current_exe().map_err(failed)?;
-        let mut child = tokio::process::Command::new(program)
+        // A program whose file was replaced goes on with what it is, not with what lies there now.
+        let file = if program.exists() {
+            program.as_path()
+        } else {
+            Path::new(OWN_PROGRAM)
+        };
+        let mut child = tokio::process::Command::new(file)
+            .arg0(&program)
             .args(arguments)
             .env(SESSION_VARIABLE, "1")
             .stdin(Stdio::null())
