@@ -49,12 +49,16 @@ impl World {
 
     fn dial(&mut self, kind: LinkKind, receiver: usize, source: usize) {
         if kind == LinkKind::Handover {
-            let merges = self.merge_handovers.contains(&(receiver, source));
             let (theirs, mine) = (
                 self.instances[source].held(),
                 self.instances[receiver].held(),
             );
-            if !holds_more(&theirs, &mine) {
+            // A hole is filled by a mate, too: it may be the only one that has it.
+            let repairs = self.instances[receiver].not_eligible() == Some("holes")
+                && self.instances[source].not_eligible().is_none()
+                && !holds_more(&mine, &theirs);
+            let merges = repairs || self.merge_handovers.contains(&(receiver, source));
+            if !repairs && !holds_more(&theirs, &mine) {
                 return;
             }
             self.instances[receiver].handover_wish = merges.then_some(FullMode::Merge);

@@ -55,6 +55,8 @@ struct Full {
 /// One database on its way in.
 pub(crate) struct Pull {
     kind: LinkKind,
+    /// The state that was asked for.
+    wish: Option<FullMode>,
     database: Arc<Database>,
     source: String,
     source_run: u64,
@@ -126,6 +128,7 @@ impl Pull {
         }
         Ok(Self {
             kind: hello.kind,
+            wish: hello.databases[0].wish,
             database,
             source: welcome.instance_id.clone(),
             source_run: welcome.run,
@@ -323,7 +326,8 @@ impl Pull {
     /// Tells what has become durable; ends a handover that is complete.
     pub(crate) fn step(&mut self, out: &mut Vec<u8>) -> Result<(), End> {
         self.receipts.durable(&self.database, out);
-        if self.kind == LinkKind::Handover && self.full.is_none() {
+        let wants_state = self.wish.is_some() && !self.has_switched;
+        if self.kind == LinkKind::Handover && self.full.is_none() && !wants_state {
             let commit = self.database.commit();
             let held = &commit.history.vv;
             let mut rows = self.goal.rows();

@@ -3,6 +3,7 @@
 //! `TANDEM_SIM_SECONDS` bounds the time; `TANDEM_SIM_SEED` replays one seed and prints what happened.
 
 mod finds;
+mod regression;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
