@@ -190,3 +190,25 @@ fn a_clock_far_ahead_raises_an_alarm() {
     one.client().ok(&["SET", "k", "w"]);
     converged(&one, &two);
 }
+
+#[test]
+fn memory_stays_within_its_bound_and_every_key_is_still_there() {
+    let mut site = Site::start(&["--hz", "100", "--maxmemory", "24mb"]);
+    let mut client = site.client();
+    let value = "x".repeat(10_000);
+    for n in 0..4_000 {
+        client.ok(&["SET", &format!("k{n}"), &value]);
+    }
+    let budget = (24 << 20) - (8 << 20);
+    until("what is cold is on the disk alone", || {
+        number(&site, "memory", "used_memory") <= budget
+    });
+    assert_eq!(client.integer(&["DBSIZE"]), 4_000);
+    for n in (0..4_000).step_by(37) {
+        assert_eq!(client.integer(&["STRLEN", &format!("k{n}")]), 10_000);
+    }
+    assert_eq!(number(&site, "stats", "evicted_keys"), 0);
+    let digest = client.text(&["DEBUG", "DIGEST"]);
+    site.restart();
+    assert_eq!(site.client().text(&["DEBUG", "DIGEST"]), digest);
+}

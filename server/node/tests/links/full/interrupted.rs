@@ -118,13 +118,18 @@ async fn a_state_given_up_in_part_is_taken_over_after_a_restart() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_promotion_in_the_middle_keeps_the_old_state() {
     let dirs = [0, 1].map(|_| tempfile::tempdir().expect("a directory"));
-    let primary = loaded(dirs[0].path(), 1).await;
-    let slow = Setup {
-        change: slowly,
-        ..small(0)
-    };
-    let replica = start(dirs[1].path(), &slow).await;
+    let primary = start(dirs[0].path(), &small(1)).await;
+    primary.promote();
+    let mut setup = small(0);
+    let replica = start(dirs[1].path(), &setup).await;
     replica.links.follow(1, primary.target()).expect("follows");
+    primary.set(0, "old", "v");
+    converged(0, &[&primary, &replica]).await;
+    replica.stop();
+    fill(&primary, 0, 1_500, "k");
+    primary.lose_log(0);
+    setup.change = slowly;
+    let replica = start(dirs[1].path(), &setup).await;
     begun(&replica).await;
     primary.stop();
     replica.instance.become_writer(9).expect("writes");
@@ -133,6 +138,30 @@ async fn a_promotion_in_the_middle_keeps_the_old_state() {
         !replica.database(0).is_resyncing()
     })
     .await;
-    assert_eq!(replica.all(0).len(), 1);
+    assert_eq!(
+        replica.all(0).into_keys().collect::<Vec<_>>(),
+        ["alive", "old"]
+    );
     assert!(replica.instance.is_writable());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_instance_without_data_is_not_promoted_in_the_middle() {
+    let dirs = [0, 1].map(|_| tempfile::tempdir().expect("a directory"));
+    let primary = loaded(dirs[0].path(), 1).await;
+    let slow = Setup {
+        change: slowly,
+        ..small(0)
+    };
+    let replica = start(dirs[1].path(), &slow).await;
+    replica.links.follow(1, primary.target()).expect("follows");
+    begun(&replica).await;
+    let refused = replica.instance.become_writer(9).expect_err("is refused");
+    assert!(refused.to_string().contains("not finished"), "{refused}");
+    replica.instance.config.write().throttle_bytes_per_second = 0;
+    converged(0, &[&primary, &replica]).await;
+    until("it may be promoted", || {
+        replica.instance.not_eligible().is_none()
+    })
+    .await;
 }
