@@ -6,7 +6,7 @@ mod databases;
 mod tests;
 
 pub use crate::message::Verdict;
-pub use databases::{Held, judge};
+pub use databases::{Held, judge, shorten};
 
 use crate::message::{FORMAT, Hello, Refusal, RefuseCode, Welcome};
 use tandem_proto::status::LinkKind;

@@ -116,7 +116,7 @@ impl Links {
             return Err(CommandError::NoLink(target.clone()));
         };
         *dial.wish.lock() = Some(mode);
-        dialling::begin(&dial, &self.shared);
+        dialling::begin(dial, &self.shared);
         Ok(())
     }
 

@@ -87,6 +87,8 @@ pub(super) struct Feed {
     place: Option<OwnedSemaphorePermit>,
     /// What was held when the scan began.
     begun: VersionVector,
+    /// Memory of a chunk.
+    packed: Vec<u8>,
 }
 
 impl Feed {
@@ -114,6 +116,7 @@ impl Feed {
             stage,
             place: None,
             begun: VersionVector::new(),
+            packed: Vec::new(),
         })
     }
 
@@ -206,7 +209,8 @@ impl Feed {
             return Ok(());
         };
         let number = self.database.number;
-        let mut packed = Vec::with_capacity(2 * CHUNK_BYTES);
+        let mut packed = std::mem::take(&mut self.packed);
+        packed.clear();
         let chunk = source.next_chunk(CHUNK_BYTES, &mut packed)?;
         let ended = chunk
             .is_none()
@@ -237,6 +241,9 @@ impl Feed {
             }
             .encode(out);
             self.stage = Stage::Log;
+        }
+        if packed.capacity() <= PART_BYTES {
+            self.packed = packed;
         }
         Ok(())
     }

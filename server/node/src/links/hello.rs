@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use tandem_merge::{Origin, Origins, VersionVector};
 use tandem_proto::status::LinkKind;
-use tandem_replicate::handshake::{Held, Local, judge};
+use tandem_replicate::handshake::{Held, Local, judge, shorten};
 use tandem_replicate::message::{FORMAT, WelcomeDatabase};
 use tandem_replicate::{
     Decision, FullMode, Hello, HelloDatabase, Refusal, RefuseCode, Verdict, Welcome,
@@ -98,6 +98,8 @@ pub(super) fn welcome(
             }
             Err(error) => return Err(io::Error::other(error)),
         };
+        let oldest = database.log.segments().first().map_or(0, |info| info.base);
+        let log_bytes = database.log.written().saturating_sub(oldest);
         let commit = database.commit();
         let history = &commit.history;
         let held = Held::new(&theirs.origins, &theirs.vv, &history.origins);
@@ -108,6 +110,7 @@ pub(super) fn welcome(
             history,
             decision.same_cluster,
         );
+        let verdict = shorten(verdict, hello.kind, &held, history, log_bytes);
         databases.push(WelcomeDatabase {
             number,
             origins: history.origins.clone(),

@@ -93,6 +93,27 @@ pub fn judge(
     }
 }
 
+/// Log bytes up to which an empty receiver is given the log: a state takes less work than as many
+/// bytes of records, but has some of its own.
+const LOG_BYTES_MAX: u64 = 32 << 20;
+
+/// Gives a receiver that holds nothing the state where the log would do, too, but is long:
+/// `log_bytes` is its length.
+pub fn shorten(
+    verdict: Verdict,
+    kind: LinkKind,
+    held: &Held,
+    source: &History,
+    log_bytes: u64,
+) -> Verdict {
+    let may = verdict == Verdict::Partial && held.is_empty() && !source.vv.has_holes();
+    match kind {
+        LinkKind::Replica if may && log_bytes > LOG_BYTES_MAX => Verdict::Full(FullMode::Replace),
+        LinkKind::Peer if may && log_bytes > LOG_BYTES_MAX => Verdict::Full(FullMode::Merge),
+        _ => verdict,
+    }
+}
+
 fn full(mode: FullMode, held: &Held, source: &History) -> Verdict {
     if source.vv.has_holes() {
         let text = "refused: hole; a source with holes gives no state: merge the state of an \

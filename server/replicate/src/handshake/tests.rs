@@ -447,3 +447,17 @@ fn an_instance_that_holds_only_holes_counts_as_empty() {
     );
     assert!(held.is_empty());
 }
+
+#[test]
+fn only_an_empty_receiver_is_given_the_state_for_a_long_log() {
+    use LinkKind::{Handover, Peer, Replica};
+    let source = source(&[(1, 100)], &[]);
+    let (empty, some) = (held(&[], &source), held(&[(1, 1)], &source));
+    let code =
+        |kind, held, bytes| verdict_code(&shorten(Verdict::Partial, kind, held, &source, bytes));
+    assert_eq!(code(Replica, &empty, 1 << 30), Ok(Some(FullMode::Replace)));
+    assert_eq!(code(Peer, &empty, 1 << 30), Ok(Some(FullMode::Merge)));
+    assert_eq!(code(Handover, &empty, 1 << 30), Ok(None));
+    assert_eq!(code(Replica, &some, 1 << 30), Ok(None));
+    assert_eq!(code(Replica, &empty, 1 << 20), Ok(None));
+}

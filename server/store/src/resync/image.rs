@@ -19,14 +19,20 @@ struct Span {
     void: bool,
 }
 
+/// Memory of an image, for the next one.
+#[derive(Default)]
+pub(super) struct Buffers {
+    arena: Vec<u8>,
+    spans: Vec<Span>,
+}
+
 /// A range of one shard as of one moment.
 pub(super) struct Image {
     /// Last hash that it has, inclusive.
     pub(super) last: u64,
     /// What the database held at that moment.
     pub(super) vv: VersionVector,
-    arena: Vec<u8>,
-    spans: Vec<Span>,
+    buffers: Buffers,
     stored: Option<Box<dyn Iterator<Item = Result<Stored, TreeError>> + Send>>,
 }
 
@@ -40,13 +46,19 @@ pub(super) fn range_end(first: u64, slices: usize) -> u64 {
 impl Image {
     /// Takes the objects from `first` to `last`, which lie in one shard; those in memory up to about
     /// `bytes_max`, which may end it earlier.
-    pub(super) fn take(database: &Database, first: u64, last: u64, bytes_max: usize) -> Self {
+    pub(super) fn take(
+        database: &Database,
+        (first, last): (u64, u64),
+        bytes_max: usize,
+        mut buffers: Buffers,
+    ) -> Self {
+        buffers.arena.clear();
+        buffers.spans.clear();
         let at = shard_of(first);
         let mut image = Self {
             last,
             vv: VersionVector::new(),
-            arena: Vec::new(),
-            spans: Vec::new(),
+            buffers,
             stored: None,
         };
         let shard = database.cells.lock_shard(at);
@@ -75,24 +87,25 @@ impl Image {
 
     /// Copies objects in order. False: it is full, and ends before the next one.
     fn copy(&mut self, order: &[(u64, &Object)], bytes_max: usize) -> bool {
+        let Buffers { arena, spans } = &mut self.buffers;
         for (hash, object) in order {
-            let begun = self.spans.last().map(|span| span.hash);
-            if self.arena.len() >= bytes_max && begun != Some(*hash) {
+            let begun = spans.last().map(|span| span.hash);
+            if arena.len() >= bytes_max && begun != Some(*hash) {
                 self.last = hash - 1;
                 return false;
             }
-            let key = self.arena.len();
-            self.arena.extend_from_slice(object.key());
-            let state = self.arena.len();
+            let key = arena.len();
+            arena.extend_from_slice(object.key());
+            let state = arena.len();
             let void = object.is_void();
             if !void {
-                object.encode(&mut self.arena);
+                object.encode(arena);
             }
-            self.spans.push(Span {
+            spans.push(Span {
                 hash: *hash,
                 key,
                 state,
-                end: self.arena.len(),
+                end: arena.len(),
                 void,
             });
         }
@@ -100,25 +113,24 @@ impl Image {
     }
 
     /// Calls `each` with hash, key and encoded state in order of (hash, key), until it says false.
+    /// Gives the memory back.
     pub(super) fn visit(
         self,
         mut each: impl FnMut(u64, &[u8], &[u8]) -> Result<bool, StoreError>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Buffers, StoreError> {
         let Self {
-            arena,
-            spans,
-            stored,
-            ..
+            buffers, stored, ..
         } = self;
+        let Buffers { arena, spans } = &buffers;
         let mut stored = stored.into_iter().flatten();
         let mut cold = stored.next().transpose()?;
-        for span in &spans {
+        for span in spans {
             let key = &arena[span.key..span.state];
             while let Some(older) = &cold
                 && (older.hash, older.key()) < (span.hash, key)
             {
                 if !each(older.hash, older.key(), older.state())? {
-                    return Ok(());
+                    return Ok(buffers);
                 }
                 cold = stored.next().transpose()?;
             }
@@ -129,15 +141,15 @@ impl Image {
                 cold = stored.next().transpose()?;
             }
             if !span.void && !each(span.hash, key, &arena[span.state..span.end])? {
-                return Ok(());
+                return Ok(buffers);
             }
         }
         while let Some(older) = cold {
             if !each(older.hash, older.key(), older.state())? {
-                return Ok(());
+                return Ok(buffers);
             }
             cold = stored.next().transpose()?;
         }
-        Ok(())
+        Ok(buffers)
     }
 }

@@ -2,7 +2,7 @@
 //! run of the side tree.
 
 use super::Mode;
-use super::image::Image;
+use super::image::{Buffers, Image};
 use super::packed::PackedObjects;
 use super::source::Chunk;
 use crate::cells::decode_own;
@@ -196,7 +196,7 @@ impl Merging<'_> {
         if self.mode == Mode::Replace {
             return Ok((Vec::new(), VersionVector::new(), last));
         }
-        let mut image = Image::take(self.database, first, last, OWN_BYTES);
+        let mut image = Image::take(self.database, (first, last), OWN_BYTES, Buffers::default());
         let (vv, mut end) = (std::mem::take(&mut image.vv), image.last);
         let (mut objects, mut bytes) = (Vec::new(), 0);
         image.visit(|hash, key, state| {

@@ -1,6 +1,6 @@
 //! The source's side: all objects, chunk by chunk, each as of one moment, while writes go on.
 
-use super::image::{Image, range_end};
+use super::image::{Buffers, Image, range_end};
 use super::packed::pack_object;
 use crate::database::Database;
 use crate::error::StoreError;
@@ -26,6 +26,7 @@ pub struct Source {
     lsn: u64,
     /// First hash that comes next; `None` when all have come.
     next: Option<u64>,
+    buffers: Buffers,
 }
 
 impl std::fmt::Debug for Source {
@@ -55,6 +56,7 @@ impl Source {
             history,
             lsn,
             next: Some(0),
+            buffers: Buffers::default(),
         })
     }
 
@@ -87,10 +89,11 @@ impl Source {
         let slice_bytes = self.database.cells.tree().disk_bytes() / (SHARDS * SLICES) as u64;
         let slices = (bytes_max as u64 / slice_bytes.max(1)).clamp(1, SLICES as u64);
         let end = range_end(first, slices as usize);
-        let mut image = Image::take(&self.database, first, end, bytes_max);
+        let buffers = std::mem::take(&mut self.buffers);
+        let mut image = Image::take(&self.database, (first, end), bytes_max, buffers);
         let (vv, mut last) = (std::mem::take(&mut image.vv), image.last);
         let (begun, mut packed) = (out.len(), None);
-        image.visit(|hash, key, state| {
+        self.buffers = image.visit(|hash, key, state| {
             if out.len() - begun >= 2 * bytes_max && packed != Some(hash) {
                 last = hash - 1;
                 return Ok(false);

@@ -33,8 +33,13 @@ impl Intake {
             Mode::Merge => self.switch_merged(&mut side),
             Mode::Replace => self.switch_replaced(&mut side),
         };
-        // After the swap the side is what served before.
-        self.put_back(side);
+        if switched.is_err() {
+            self.put_back(side);
+        } else {
+            // The side is what served before: nobody waits until it is freed.
+            let forget = std::thread::Builder::new().name("tandem-forget".to_owned());
+            drop(forget.spawn(move || drop(side)));
+        }
         switched
     }
 
