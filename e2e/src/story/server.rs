@@ -210,9 +210,21 @@ impl Server {
         Ok(())
     }
 
-    /// Stops its process with SIGSTOP: it neither answers nor ends.
+    /// Stops its process with SIGSTOP: it neither answers nor ends. Waits until all its threads have
+    /// stopped, since the signal reaches them a moment after it was sent.
     pub fn pause(&self) -> Result<()> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        let tasks = format!("/proc/{}/task", self.id());
+        wait_for("a stop of all threads", END_TIMEOUT, || {
+            for task in std::fs::read_dir(&tasks)? {
+                let stat = std::fs::read_to_string(task?.path().join("stat"))?;
+                let state = stat.rsplit(')').next().unwrap_or_default();
+                if !state.trim_start().starts_with('T') {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(()))
+        })
     }
 
     /// Lets it go on with SIGCONT.
