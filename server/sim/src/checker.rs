@@ -111,9 +111,10 @@ impl World {
             texts.len() != count || texts.iter().any(|text| bare(text) != bare(&texts[0]))
         };
         let wrong = shown.iter().filter(|(_, texts)| differs(texts)).take(3);
-        Ok(wrong
-            .map(|(key, texts)| format!("{key} {texts:?}; "))
-            .collect())
+        let wrong: Vec<String> = wrong
+            .map(|(key, texts)| format!("{key} {texts:?}"))
+            .collect();
+        Ok(wrong.join("; "))
     }
 
     fn check_ledger(&mut self) -> Result<(), Failure> {

@@ -296,7 +296,8 @@ impl DiskFile for SimFile {
         let mut body = lock(&self.body);
         body.cached.truncate(length as usize);
         body.unsynced.clear();
-        body.durable = body.cached.clone();
+        let cached = body.cached.clone();
+        body.durable = cached;
         Ok(())
     }
 }

@@ -42,7 +42,7 @@ impl World {
         }
         if self.random.in_thousand(settings.damage) {
             let at = self.random.below(count);
-            self.damage(at)?;
+            self.damage(at);
         }
         if self.random.in_thousand(settings.jump) {
             let at = self.random.below(count);
@@ -134,7 +134,7 @@ impl World {
     }
 
     /// Flips a byte in the log of an instance that goes down, if all it holds is safe elsewhere.
-    fn damage(&mut self, at: usize) -> Result<(), Failure> {
+    fn damage(&mut self, at: usize) {
         let victim = self.instances[at].held();
         let covers = |other: usize| {
             let held = self.instances[other].held();
@@ -149,16 +149,16 @@ impl World {
             *other != at && there.not_eligible().is_none() && !there.is_damaged && covers(*other)
         };
         if self.instances[at].database.is_none() {
-            return Ok(());
+            return;
         }
         let Some(helper) = (0..self.instances.len()).find(is_safe) else {
-            return Ok(());
+            return;
         };
         let Some(database) = self.instances[helper].database.clone() else {
-            return Ok(());
+            return;
         };
         if database.flush_all().is_err() || database.log.sync().is_err() {
-            return Ok(());
+            return;
         }
         self.observe(helper);
         self.stop(at, Crash::Process);
@@ -166,12 +166,12 @@ impl World {
         let disk = self.instances[at].disk.clone();
         let logs = disk.files_in(std::path::Path::new("db0/log"));
         if logs.is_empty() {
-            return Ok(());
+            return;
         }
         let path = self.random.pick(&logs);
         let mut bytes = disk.bytes(&path).unwrap_or_default();
         if bytes.is_empty() {
-            return Ok(());
+            return;
         }
         let place = self.random.below(bytes.len());
         bytes[place] ^= 1 << self.random.below(8);
@@ -179,7 +179,6 @@ impl World {
         self.instances[at].is_damaged = true;
         self.report.damages += 1;
         self.say(|| format!("damage at {at}: {} byte {place}", path.display()));
-        Ok(())
     }
 
     /// What passes with time.

@@ -6,7 +6,7 @@ use crate::ledger::{Ledger, key_of};
 use crate::random::Random;
 use std::sync::Arc;
 use tandem_merge::stamp::stamp_of_ms;
-use tandem_merge::{Draft, EffectWriter, Kind, NEVER, Number, Objects, Stamp};
+use tandem_merge::{Draft, EffectWriter, Kind, NEVER, Number, Stamp};
 use tandem_store::{Database, Receipt, StoreError};
 
 const KEYS: usize = 6;
@@ -69,7 +69,7 @@ pub(crate) fn act(
     if random.below(3) == 0 {
         let (key, number) = (key_of(life), ledger.next());
         let element = number.to_string();
-        let receipt = command(database, wall, &[key.clone()], |draft| {
+        let receipt = command(database, wall, std::slice::from_ref(&key), |draft| {
             draft.put(&key, Kind::Set, element.as_bytes(), &[]);
         })?;
         if let Some(receipt) = receipt {
@@ -91,7 +91,7 @@ pub(crate) fn act(
     let content = if kind == Kind::Set { &[] } else { &value[..] };
     let receipt = match random.below(100) {
         0..20 => command(database, wall, &keys, |draft| {
-            draft.set(&key, &value, NEVER)
+            draft.set(&key, &value, NEVER);
         })?,
         20..28 => command(database, wall, &keys, |draft| {
             draft.set(&key, &value, now + ttl);
@@ -126,7 +126,7 @@ pub(crate) fn act(
             draft.copy(&key, &other);
         })?,
         95 if flushes => flush(database, wall)?,
-        _ => answered(database.append_mark(wall, false, Vec::new()).map(Some))?,
+        _ => answered(database.append_mark(wall, false, &[]).map(Some))?,
     };
     Ok(receipt.is_some())
 }

@@ -296,7 +296,7 @@ impl Database {
         &self,
         wall: Stamp,
         settled: bool,
-        closes: Vec<Origin>,
+        closes: &[Origin],
     ) -> Result<Receipt, StoreError> {
         self.append_own(self.own(), &[], wall, settled, closes)
     }
@@ -309,7 +309,7 @@ impl Database {
         effects: &[u8],
         wall: Stamp,
         settled: bool,
-        closes: Vec<Origin>,
+        closes: &[Origin],
     ) -> Result<Receipt, StoreError> {
         self.log.check()?;
         let mut guard = self.commit.lock();
@@ -327,7 +327,7 @@ impl Database {
         } else {
             let mut header = RecordHeader::plain(own, sequence, stamp);
             (header.gains, header.whole) = (gains, whole);
-            (header.settled, header.closes) = (settled, closes.clone());
+            (header.settled, header.closes) = (settled, closes.to_vec());
             header.encode(&mut commit.header);
         }
         let history = &commit.history;
@@ -336,7 +336,7 @@ impl Database {
             .append([&commit.header, effects], &history.origins, &history.vv);
         commit
             .history
-            .note_own(own, sequence, stamp, settled, &closes);
+            .note_own(own, sequence, stamp, settled, closes);
         commit.own_sequence = sequence;
         self.clock_floor.store(stamp, Ordering::Relaxed);
         Ok(Receipt {
@@ -413,8 +413,7 @@ impl Locked<'_> {
             return Ok(None);
         }
         let database = self.database;
-        let receipt =
-            database.append_own(self.own, effects.bytes(), self.wall, false, Vec::new())?;
+        let receipt = database.append_own(self.own, effects.bytes(), self.wall, false, &[])?;
         let old = database.cells.apply(
             &mut self.guards,
             effects.bytes(),

@@ -57,7 +57,8 @@ impl Store {
             if !there.is_empty() {
                 let (database, what) = store.open_one(number)?;
                 report(number, what);
-                let _ = store.slots[number as usize].set(database);
+                // A slot is set once; this one is new.
+                drop(store.slots[number as usize].set(database));
             }
         }
         Ok(store)
@@ -103,7 +104,7 @@ impl Store {
             if let Some((origin, floor)) = *life {
                 database.begin_life(origin, floor);
             }
-            let _ = slot.set(database);
+            drop(slot.set(database));
         }
         Ok(slot.get())
     }

@@ -258,7 +258,7 @@ impl Tree {
         let into = match &self.inner {
             Inner::Files { tree, .. } => {
                 let run = tree.ingestion();
-                Run::Files(run.map_err(|e| self.error("begin writing", e))?)
+                Run::Files(Box::new(run.map_err(|e| self.error("begin writing", e))?))
             }
             Inner::Memory(_) => Run::Memory(Vec::new()),
         };
@@ -340,7 +340,7 @@ fn open_files(
 }
 
 enum Run<'t> {
-    Files(lsm_tree::AnyIngestion<'t>),
+    Files(Box<lsm_tree::AnyIngestion<'t>>),
     Memory(Vec<(Vec<u8>, Option<Slice>)>),
 }
 

@@ -75,7 +75,7 @@ pub fn write(instance: &Instance, links: &Links, awaited: &BTreeSet<u32>, counts
 
 fn mark(database: &Database, settled: bool, closes: &[Origin]) -> Result<(), StoreError> {
     let wall = stamp_of_ms(wall_ms());
-    let receipt = database.append_mark(wall, settled, closes.to_vec())?;
+    let receipt = database.append_mark(wall, settled, closes)?;
     database.flush(receipt.lsn)
 }
 

@@ -176,9 +176,7 @@ fn a_clock_far_ahead_raises_an_alarm() {
     let database = two.database(0);
     let ahead = tandem_node::instance::wall_ms() + 60_000;
     let wall = tandem_merge::stamp::stamp_of_ms(ahead);
-    let receipt = database
-        .append_mark(wall, false, Vec::new())
-        .expect("a mark");
+    let receipt = database.append_mark(wall, false, &[]).expect("a mark");
     database.flush(receipt.lsn).expect("flushes");
     two.client().ok(&["SET", "k", "v"]);
     until("the alarm", || {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// What only one thread at a time may do to a database.
 #[derive(Debug, Default)]
-pub struct Upkeep {
+pub(crate) struct Upkeep {
     /// Keys with content in the tree.
     pub(crate) tree_counts: Counts,
     /// Lsn of the manifest in force.

@@ -79,7 +79,7 @@ impl LockedKey<'_, '_> {
         let effects = effects.bytes();
         let receipt = self
             .database
-            .append_own(self.own, effects, self.wall, false, Vec::new())?;
+            .append_own(self.own, effects, self.wall, false, &[])?;
         self.place = self.database.cells.apply_key(
             &mut self.shard,
             (self.hash, self.key),

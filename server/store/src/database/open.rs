@@ -152,15 +152,7 @@ impl Database {
             .map_err(StoreError::io("create the database directory"))?;
         let manifest = Manifest::load(&**disk, directory)
             .map_err(StoreError::io("load the manifest"))?
-            .unwrap_or_else(|| Manifest {
-                tree: "tree-1".to_owned(),
-                replay_from: 0,
-                history: History::default(),
-                counts: Counts::default(),
-                counted: false,
-                stamp: 0,
-                serve_from: 0,
-            });
+            .unwrap_or_else(fresh_manifest);
         let listed = engine.list(&**disk, directory);
         let trees = tree_numbers(listed.map_err(StoreError::io("list trees"))?);
         for (_, path) in &trees {
@@ -241,6 +233,19 @@ impl Database {
             own: AtomicU32::new(u32::MAX),
         };
         Ok((Arc::new(database), report))
+    }
+}
+
+/// The manifest of a database that was never checkpointed.
+fn fresh_manifest() -> Manifest {
+    Manifest {
+        tree: "tree-1".to_owned(),
+        replay_from: 0,
+        history: History::default(),
+        counts: Counts::default(),
+        counted: false,
+        stamp: 0,
+        serve_from: 0,
     }
 }
 

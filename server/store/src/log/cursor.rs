@@ -98,19 +98,16 @@ impl<'b> Cursor<'b> {
             let Some(bytes) = self.bytes.get(offset as usize..).filter(|b| !b.is_empty()) else {
                 return false;
             };
-            match read_fragment(bytes, offset) {
-                Ok(fragment) => {
-                    let opens = matches!(fragment.part, Part::Full | Part::First);
-                    if opens && offset > self.offset {
-                        self.offset = offset;
-                        return true;
-                    }
-                    offset += fragment.advance as u64;
+            if let Ok(fragment) = read_fragment(bytes, offset) {
+                let opens = matches!(fragment.part, Part::Full | Part::First);
+                if opens && offset > self.offset {
+                    self.offset = offset;
+                    return true;
                 }
-                Err(_) => {
-                    let next_block = (offset / BLOCK_BYTES as u64 + 1) * BLOCK_BYTES as u64;
-                    offset = self.behind(offset).unwrap_or(next_block);
-                }
+                offset += fragment.advance as u64;
+            } else {
+                let next_block = (offset / BLOCK_BYTES as u64 + 1) * BLOCK_BYTES as u64;
+                offset = self.behind(offset).unwrap_or(next_block);
             }
         }
     }

@@ -11,7 +11,7 @@
 /// Size of a block in bytes.
 pub const BLOCK_BYTES: usize = 32 << 10;
 /// Bytes in front of each fragment's payload.
-pub const FRAGMENT_HEADER: usize = 7;
+pub(super) const FRAGMENT_HEADER: usize = 7;
 /// Where the kind stands in it, with which the checksum begins.
 const KIND_AT: usize = 6;
 
@@ -51,7 +51,7 @@ impl Class {
 
 /// Which part of an entry a fragment is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub(super) enum Part {
     /// The whole entry.
     Full,
     /// Its beginning.
@@ -103,10 +103,10 @@ pub enum Damage {
 }
 
 /// Bytes of a mark, its fragment header included.
-pub const MARK_BYTES: usize = FRAGMENT_HEADER + 8;
+pub(super) const MARK_BYTES: usize = FRAGMENT_HEADER + 8;
 
 /// The lsn of a mark that stands in these bytes whole; `None` when none does.
-pub fn read_mark(bytes: &[u8]) -> Option<u64> {
+pub(super) fn read_mark(bytes: &[u8]) -> Option<u64> {
     let (head, payload) = bytes.split_first_chunk::<FRAGMENT_HEADER>()?;
     if head[4..] != [8, 0, Class::Mark.bits() | 1] {
         return None;
@@ -118,20 +118,20 @@ pub fn read_mark(bytes: &[u8]) -> Option<u64> {
 
 /// A fragment that checked out.
 #[derive(Debug, Clone, Copy)]
-pub struct Fragment<'a> {
+pub(super) struct Fragment<'a> {
     /// Class of its entry.
-    pub class: Class,
+    pub(super) class: Class,
     /// Which part it is.
-    pub part: Part,
+    pub(super) part: Part,
     /// Its bytes.
-    pub payload: &'a [u8],
+    pub(super) payload: &'a [u8],
     /// Bytes to go on by, from where the fragment began.
-    pub advance: usize,
+    pub(super) advance: usize,
 }
 
 /// Appends one entry in fragments. `offset` is the segment offset at which `out` goes on; the parts
 /// are concatenated to the payload. Returns the offset behind the entry.
-pub fn append_entry(out: &mut Vec<u8>, offset: u64, class: Class, parts: [&[u8]; 2]) -> u64 {
+pub(super) fn append_entry(out: &mut Vec<u8>, offset: u64, class: Class, parts: [&[u8]; 2]) -> u64 {
     let total = parts[0].len() + parts[1].len();
     let room = BLOCK_BYTES - (offset as usize % BLOCK_BYTES);
     if total + FRAGMENT_HEADER <= room {
@@ -186,13 +186,13 @@ fn append_in_fragments(out: &mut Vec<u8>, offset: u64, class: Class, parts: [&[u
 }
 
 /// Bytes to skip from this offset because no fragment can begin in the rest of the block.
-pub fn block_padding(offset: u64) -> usize {
+pub(super) fn block_padding(offset: u64) -> usize {
     let room = BLOCK_BYTES - (offset as usize % BLOCK_BYTES);
     if room <= FRAGMENT_HEADER { room } else { 0 }
 }
 
 /// Reads the fragment at the start of `bytes`, which stand at `offset` of the segment.
-pub fn read_fragment(bytes: &[u8], offset: u64) -> Result<Fragment<'_>, Damage> {
+pub(super) fn read_fragment(bytes: &[u8], offset: u64) -> Result<Fragment<'_>, Damage> {
     let Some((head, rest)) = bytes.split_first_chunk::<FRAGMENT_HEADER>() else {
         return Err(Damage::Short);
     };

@@ -5,7 +5,7 @@ use tandem_merge::codec::{DecodeError, Reader, put_varint};
 use tandem_merge::{Origins, VersionVector};
 
 /// Version of the segment format that this release writes.
-pub const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 1;
 const MAGIC: &[u8; 8] = b"TNDMLOG\n";
 
 /// First entry of a segment.
@@ -72,12 +72,12 @@ pub struct SegmentInfo {
 }
 
 /// Path of a segment in the log's directory.
-pub fn path_of(directory: &Path, number: u64) -> PathBuf {
+pub(super) fn path_of(directory: &Path, number: u64) -> PathBuf {
     directory.join(format!("log.{number:010}"))
 }
 
 /// Number of a segment file; `None` for other files.
-pub fn number_of(path: &Path) -> Option<u64> {
+pub(super) fn number_of(path: &Path) -> Option<u64> {
     path.file_name()?
         .to_str()?
         .strip_prefix("log.")?
