@@ -124,6 +124,13 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if !config.replica_read_only {
+        warnings.push(
+            "`replica-read-only no` has no effect: a replica never takes writes of clients; make \
+             it a master of a pair to write on both sides"
+                .to_owned(),
+        );
+    }
     if config.repl_ping_replica_period >= config.repl_timeout {
         warnings.push(
             "`repl-ping-replica-period` is not below `repl-timeout`; an idle link will be taken \

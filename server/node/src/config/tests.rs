@@ -68,7 +68,7 @@ fn a_redis_file_is_read() {
                 appendfsync always\nmaxmemory 512mb\ntimeout 30\nslaveof 10.0.0.1 6380\n\
                 client-output-buffer-limit replica 1gb 0 0\n\
                 client-output-buffer-limit normal 2mb 1mb 9 pubsub 3mb 0 0\n\
-                slowlog-log-slower-than -1\nreplica-read-only no\nlogfile /var/log/t\n\
+                slowlog-log-slower-than -1\nslave-serve-stale-data no\nlogfile /var/log/t\n\
                 masterauth secret\n";
     let limit = |hard_bytes, soft_bytes, seconds| OutputBufferLimit {
         hard_bytes,
@@ -91,7 +91,7 @@ fn a_redis_file_is_read() {
             pubsub: limit(3 << 20, 0, 0),
         },
         slowlog_log_slower_than: -1,
-        replica_read_only: false,
+        replica_serve_stale_data: false,
         logfile: Some(PathBuf::from("/var/log/t")),
         masterauth: Secret::new("secret"),
         file: Some(PathBuf::from("t.conf")),
@@ -193,6 +193,8 @@ fn what_is_unwise_is_warned_of() {
         ]
     );
     assert_eq!(warnings("bind *\nrequirepass x\n"), [""; 0]);
+    let writable = warnings("replica-read-only no\n");
+    assert!(writable.len() == 1 && writable[0].contains("has no effect"));
     assert_eq!(
         warnings("requirepass x\nreplicaof h 1\n"),
         [

@@ -75,10 +75,7 @@ fn about_link(
     held: u64,
     out: &mut String,
 ) {
-    let (priority, read_only) = {
-        let config = server.instance.config.read();
-        (config.replica_priority, config.replica_read_only)
-    };
+    let priority = server.instance.config.read().replica_priority;
     let state = link.map(|link| link.state);
     let up = state == Some(LinkState::Streaming);
     let silence_ms = link.and_then(|link| link.last_contact_ms);
@@ -107,7 +104,8 @@ fn about_link(
         }
     }
     field(out, "slave_priority", priority);
-    field(out, "slave_read_only", u8::from(read_only));
+    // Whatever `replica-read-only` says: what a replica wrote itself would be nobody's.
+    field(out, "slave_read_only", 1);
     field(out, "replica_announced", 1);
 }
 

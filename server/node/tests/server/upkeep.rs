@@ -210,3 +210,25 @@ fn memory_stays_within_its_bound_and_every_key_is_still_there() {
     site.restart();
     assert_eq!(site.client().text(&["DEBUG", "DIGEST"]), digest);
 }
+
+#[test]
+fn no_life_is_closed_while_an_instance_of_the_group_is_away_unless_it_is_gone_for_good() {
+    let (mut primary, mut replica) = primary_with_replica(&["--hz", "50"]);
+    primary.client().ok(&["SET", "k", "v"]);
+    let id = replica.status().instance_id;
+    // Who the others are is written down once a second.
+    until("the replica is written down", || {
+        let path = primary.directory().join("instance.json");
+        let text = std::fs::read_to_string(path).expect("an identity");
+        text.contains(&id)
+    });
+    replica.end();
+    primary.restart();
+    primary.client().ok(&["SET", "k", "w"]);
+    std::thread::sleep(Duration::from_millis(2500));
+    assert_eq!(number(&primary, "tandem", "lives_closed"), 0);
+    primary.client().ok(&["TANDEM", "INSTANCES"]);
+    until("the earlier life is closed", || {
+        number(&primary, "tandem", "lives_closed") == 1
+    });
+}
