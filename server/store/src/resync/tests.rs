@@ -98,7 +98,7 @@ fn assert_keys_counted(site: &Site, seed: u64) {
 
 fn reopened_is_equal(site: Site, seed: u64) {
     let (digest, vv) = (site.digest(), site.vector());
-    let checkpointed = seed % 2 == 0;
+    let checkpointed = seed.is_multiple_of(2);
     if checkpointed {
         while !site.database.checkpoint().expect("checkpoints") {}
     }
@@ -307,7 +307,7 @@ fn the_log_a_resync_needs_is_not_purged_and_goes_afterwards() {
     let mut b = Site::new(2, 1).write_as_master();
     a.act_often(50);
     let value = vec![b'x'; 1_000];
-    let mut fill = |b: &mut Site| {
+    let fill = |b: &mut Site| {
         for n in 0..200 {
             b.command(|draft| draft.set(format!("fill-{n}").as_bytes(), &value, NEVER));
         }

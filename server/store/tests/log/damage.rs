@@ -127,6 +127,7 @@ fn every_flipped_byte_that_was_durable_is_reported_and_every_later_one_is_cut() 
                 assert_eq!(found, journal.appended[..found.len()], "byte {at}");
                 assert!(found.len() >= journal.count_upto(durable), "byte {at}");
                 let mut again = Journal::open(&disk, u64::MAX);
+                assert_eq!(again.recovered.torn_bytes, 0, "byte {at} was cut already");
                 again.append(0, 10);
                 again.sync();
                 assert_eq!(read_back(&disk, 0).unwrap().0, again.appended, "byte {at}");

@@ -94,16 +94,16 @@ impl Disk for Images {
 
 /// Opens a database on the real disk.
 pub(super) fn open(directory: &Path) -> Arc<Database> {
-    open_on(directory, Arc::new(RealDisk))
+    open_on(directory, &(Arc::new(RealDisk) as Arc<dyn Disk>))
 }
 
-pub(super) fn open_on(directory: &Path, disk: Arc<dyn Disk>) -> Arc<Database> {
+pub(super) fn open_on(directory: &Path, disk: &Arc<dyn Disk>) -> Arc<Database> {
     let options = Options {
         segment_bytes: 64 << 10,
         ..Options::default()
     };
     let engine = Engine::new(4 << 20, 64);
-    let opened = Database::open(0, directory, &disk, &engine, options);
+    let opened = Database::open(0, directory, disk, &engine, options);
     opened.expect("opens").0
 }
 
@@ -128,7 +128,8 @@ impl Site {
     pub(super) fn new(server_id: u32, seed: u64) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let images = Arc::new(Images::default());
-        let database = open_on(directory.path(), Arc::<Images>::clone(&images));
+        let disk: Arc<dyn Disk> = Arc::<Images>::clone(&images);
+        let database = open_on(directory.path(), &disk);
         let life = Origin {
             server_id,
             epoch: 1,
@@ -204,12 +205,12 @@ impl Site {
                 draft.put(key, Kind::Hash, field.as_bytes(), value.as_bytes());
             }),
             60..67 => self.command(|draft| {
-                drop(draft.add(
+                let _ = draft.add(
                     key,
                     Kind::Hash,
                     field.as_bytes(),
                     Number::Int(number as i64),
-                ));
+                );
             }),
             67..72 => self.command(|draft| {
                 draft.remove(key, Kind::Hash, field.as_bytes());
