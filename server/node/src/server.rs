@@ -339,9 +339,7 @@ impl Server {
         if self.tuning.always.load(Ordering::Relaxed) {
             self.syncer.request();
         }
-        if self.upkeep.stall.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        self.upkeep.brake();
     }
 
     /// Carries out a command elsewhere and posts its reply.

@@ -10,6 +10,7 @@ use lsm_tree::{
     SequenceNumberCounter, Slice, compaction::Leveled, config::CompressionPolicy,
 };
 use memory::{MemoryTree, MemoryTrees};
+use parking_lot::Mutex;
 use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -95,6 +96,8 @@ pub struct Tree {
     engine: Engine,
     directory: PathBuf,
     empty: AtomicBool,
+    /// Held by whoever compacts.
+    compacting: Mutex<()>,
     /// Removes the directory once nobody reads it any more.
     doomed: AtomicBool,
 }
@@ -176,6 +179,7 @@ impl Tree {
             engine: engine.clone(),
             directory: directory.to_path_buf(),
             empty: AtomicBool::new(empty),
+            compacting: Mutex::new(()),
             doomed: AtomicBool::new(false),
         })
     }
@@ -288,9 +292,15 @@ impl Tree {
         let Inner::Files { tree, visible } = &self.inner else {
             return Ok(());
         };
+        let _one_at_a_time = self.compacting.lock();
         let strategy = Arc::new(Leveled::default());
         tree.compact(strategy, visible.get())
             .map_err(|e| self.error("compact", e))
+    }
+
+    /// Whether somebody merges its runs now.
+    pub fn is_compacting(&self) -> bool {
+        self.compacting.is_locked()
     }
 
     /// Sorted runs that a read may have to look into.

@@ -4,6 +4,7 @@ use super::marks::Counts;
 use crate::instance::{Instance, wall_ms};
 use crate::stats::Stats;
 use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tandem_merge::stamp::{ms_of, stamp_of_ms};
@@ -18,6 +19,8 @@ pub struct Upkeep {
     signal: Condvar,
     /// Set while memory is over its bound and writers should wait a moment each turn.
     pub stall: AtomicBool,
+    /// How long they wait, in milliseconds.
+    pause_ms: AtomicU64,
     /// Bytes of objects in memory, as of the last round.
     pub memory_bytes: AtomicU64,
     memory_peak: AtomicU64,
@@ -28,7 +31,11 @@ pub struct Upkeep {
 }
 
 /// Dirty bytes are flushed when they are more than this part of the budget.
-const DIRTY_PART: u64 = 3;
+const DIRTY_PART: u64 = 4;
+/// Writers wait from this much over the budget on, in hundredths of it: more for each one more.
+const OVER_MAX: u64 = 10;
+/// Milliseconds that a writer waits each turn for each hundredth, and at most.
+const PAUSE_MS: (u64, u64) = (2, 50);
 
 impl Upkeep {
     /// Ends the thread.
@@ -44,6 +51,15 @@ impl Upkeep {
             self.signal.wait_for(&mut stop, period);
         }
         !*stop
+    }
+
+    /// Lets a writer wait while memory is over its bound.
+    #[inline]
+    pub fn brake(&self) {
+        if self.stall.load(Ordering::Relaxed) {
+            let pause_ms = self.pause_ms.load(Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(pause_ms));
+        }
     }
 
     /// Most bytes of objects in memory at the end of any round.
@@ -77,7 +93,10 @@ impl Upkeep {
         }
         self.memory_bytes.store(total, Ordering::Relaxed);
         self.memory_peak.fetch_max(total, Ordering::Relaxed);
-        let stall = total > budget + budget / 4;
+        let over = total.saturating_sub(budget) * 100 / budget.max(1);
+        let stall = over > OVER_MAX;
+        let pause_ms = (over.saturating_sub(OVER_MAX) * PAUSE_MS.0).min(PAUSE_MS.1);
+        self.pause_ms.store(pause_ms, Ordering::Relaxed);
         if stall && !self.stall.load(Ordering::Relaxed) {
             tracing::warn!(
                 memory_bytes = total,
@@ -115,15 +134,28 @@ impl Upkeep {
     }
 }
 
-/// Hands what is dirty to the tree.
-pub fn checkpoint(database: &Database) {
-    match database.checkpoint() {
-        Ok(_) => {}
-        Err(error) => tracing::warn!(
+/// Has what is dirty handed to the tree by a thread of its own, unless one is at it already: memory
+/// is bounded, and clean objects are forgotten, meanwhile.
+pub fn checkpoint(database: &Arc<Database>) {
+    if database.is_checkpointing() {
+        return;
+    }
+    let writing = Arc::clone(database);
+    let started = std::thread::Builder::new()
+        .name("tandem-checkpoint".to_owned())
+        .spawn(move || write_checkpoint(&writing));
+    if started.is_err() {
+        write_checkpoint(database);
+    }
+}
+
+fn write_checkpoint(database: &Database) {
+    if let Err(error) = database.checkpoint() {
+        tracing::warn!(
             error = &error as &dyn std::error::Error,
             database = database.number,
             "checkpoint failed, it is tried again"
-        ),
+        );
     }
 }
 

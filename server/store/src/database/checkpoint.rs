@@ -32,6 +32,8 @@ pub(crate) struct Upkeep {
 
 /// Sorted runs that make reads slow enough to compact.
 const RUNS_MAX: usize = 4;
+/// Sorted runs that make the next checkpoint wait for it.
+const RUNS_WAIT: usize = 16;
 
 impl Database {
     /// Keeps an old tree until a manifest no longer names it. May be called with shards locked.
@@ -47,6 +49,11 @@ impl Database {
     /// Whether the log has grown enough since the last checkpoint.
     pub fn wants_checkpoint(&self) -> bool {
         self.log.written().saturating_sub(self.replay_from()) >= self.options.checkpoint_log_bytes
+    }
+
+    /// Whether a checkpoint is being written.
+    pub fn is_checkpointing(&self) -> bool {
+        self.upkeep.is_locked()
     }
 
     /// Writes a checkpoint. Returns false when a flush of the whole database overtook it: try again.
@@ -95,8 +102,12 @@ impl Database {
         for old in upkeep.retired.drain(..) {
             old.doom();
         }
+        if tree.run_count() > RUNS_WAIT {
+            // Nothing more is written before there are fewer runs.
+            tree.compact()?;
+        }
         drop(upkeep);
-        if tree.run_count() > RUNS_MAX {
+        if tree.run_count() > RUNS_MAX && !tree.is_compacting() {
             tree.compact()?;
         }
         Ok(true)
