@@ -126,11 +126,6 @@ const FILE_CALLS: &[Exception] = &[
         about: "std::fs",
         reason: "a tree's directory is the LSM engine's, which has a door of its own",
     },
-    Exception {
-        path: "server/store/src/database/open.rs",
-        about: "std::fs",
-        reason: "removes such directories that no manifest names",
-    },
 ];
 
 fn sources() -> Vec<Source> {

@@ -15,8 +15,8 @@ mod recover;
 mod segment;
 mod writer;
 
-pub use format::{BLOCK_BYTES, Class, Damage};
-pub use reader::{Entry, LogReader, ReadError};
+pub use format::{BLOCK_BYTES, Class, Damage, Entry};
+pub use reader::{LogReader, ReadError};
 pub use recover::{Corruption, Recovered, scan};
-pub use segment::{SegmentHead, SegmentInfo};
-pub use writer::{Frame, Log, LogError, LogOptions, Position, Tail};
+pub use segment::{Position, SegmentHead, SegmentInfo};
+pub use writer::{Frame, Log, LogError, LogOptions, Tail};

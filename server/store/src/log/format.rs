@@ -49,6 +49,19 @@ impl Class {
     }
 }
 
+/// An entry of the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    /// What it is.
+    pub class: Class,
+    /// Lsn of its first byte.
+    pub start: u64,
+    /// Lsn behind it.
+    pub end: u64,
+    /// Its bytes.
+    pub payload: &'a [u8],
+}
+
 /// Which part of an entry a fragment is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {

@@ -3,27 +3,15 @@
 //! The page cache is the ring: what was just written is read from memory by the kernel, and a
 //! receiver that is far behind reads the same way from the disk.
 
-use super::format::{BLOCK_BYTES, Class, Damage, Part, block_padding, read_fragment};
-use super::writer::{Log, Position};
+use super::format::{BLOCK_BYTES, Class, Damage, Entry, Part, block_padding, read_fragment};
+use super::segment::Position;
+use super::writer::Log;
 use crate::disk::DiskFile;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
 const CHUNK_BYTES: usize = 8 * BLOCK_BYTES;
-
-/// An entry of the log.
-#[derive(Debug, Clone, Copy)]
-pub struct Entry<'a> {
-    /// What it is.
-    pub class: Class,
-    /// Lsn of its first byte.
-    pub start: u64,
-    /// Lsn behind it.
-    pub end: u64,
-    /// Its bytes.
-    pub payload: &'a [u8],
-}
 
 /// Why reading stopped.
 #[derive(Debug, thiserror::Error)]

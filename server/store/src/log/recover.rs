@@ -6,10 +6,8 @@
 //! existence of a later segment, and by the place where replay begins.
 
 use super::cursor::{Cursor, was_durable};
-use super::format::{BLOCK_BYTES, Class, Damage, append_entry};
-use super::reader::Entry;
-use super::segment::{SegmentHead, SegmentInfo, number_of, path_of};
-use super::writer::Position;
+use super::format::{BLOCK_BYTES, Class, Damage, Entry, append_entry};
+use super::segment::{Position, SegmentHead, SegmentInfo, number_of, path_of};
 use crate::disk::{Disk, DiskFile};
 use std::collections::BTreeMap;
 use std::io;

@@ -60,6 +60,15 @@ impl SegmentHead {
     }
 }
 
+/// A place in the log as INFO shows it: segment number and byte offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Position {
+    /// Number of the segment.
+    pub segment: u64,
+    /// Offset in bytes.
+    pub offset: u64,
+}
+
 /// A segment that exists on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentInfo {

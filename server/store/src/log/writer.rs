@@ -3,7 +3,7 @@
 
 use super::format::{BLOCK_BYTES, Class, MARK_BYTES, append_entry};
 use super::recover::Recovered;
-use super::segment::{SegmentHead, SegmentInfo, path_of};
+use super::segment::{Position, SegmentHead, SegmentInfo, path_of};
 use crate::disk::{Disk, DiskFile};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -12,15 +12,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tandem_merge::{Origins, VersionVector};
-
-/// A place in the log as INFO shows it: segment number and byte offset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Position {
-    /// Number of the segment.
-    pub segment: u64,
-    /// Offset in bytes.
-    pub offset: u64,
-}
 
 /// Sizes of a log.
 #[derive(Debug, Clone, Copy)]
