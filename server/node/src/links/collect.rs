@@ -26,6 +26,10 @@ pub struct Collected {
 /// Longest time for what is pulled without anybody waiting for it; a whole state may be part of it.
 const BACKGROUND_SILENCE: Duration = Duration::from_hours(1);
 
+/// How often that is tried when it is refused, and the pause before the next time.
+const BACKGROUND_TRIES: u32 = 5;
+const BACKGROUND_PAUSE: Duration = Duration::from_secs(2);
+
 /// Pulls from one target until all that it held at contact is held here.
 async fn pull(
     shared: &Arc<Shared>,
@@ -110,7 +114,17 @@ pub(super) fn in_background(shared: &Arc<Shared>, target: Target) {
     let task = Arc::clone(shared);
     shared.runtime.spawn(async move {
         let deadline = Instant::now() + BACKGROUND_SILENCE;
-        let (records, outcome) = pull(&task, target.clone(), deadline).await;
+        let (mut records, mut outcome) = pull(&task, target.clone(), deadline).await;
+        // The replica's own link may stand for long: nobody else would ask again.
+        for _ in 1..BACKGROUND_TRIES {
+            if outcome.is_ok() || !task.instance.is_writable() {
+                break;
+            }
+            sleep(BACKGROUND_PAUSE).await;
+            let (more, again) = pull(&task, target.clone(), deadline).await;
+            records += more;
+            outcome = again;
+        }
         task.pulling.lock().retain(|one| *one != target);
         match outcome {
             Ok(()) => tracing::info!(%target, records, "handed over"),

@@ -18,7 +18,8 @@ fn wanted(shared: &Shared) -> Vec<Wanted> {
             kind: LinkKind::Replica,
             target,
             expected: None,
-            incarnation: 0,
+            // A life that was lived since the last handshake left records that the source must hear of.
+            incarnation: meta.incarnation,
         }),
         StoredRole::Writer => meta.peer.map(|peer| Wanted {
             kind: LinkKind::Peer,

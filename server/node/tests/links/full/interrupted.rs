@@ -7,8 +7,10 @@ use tandem_proto::status::LinkState;
 /// Waits until a part of the state has arrived.
 async fn begun(node: &Node) {
     until("a part has arrived", || {
-        let link = node.link();
-        link.state == LinkState::FullResync && link.reason.contains("bytes taken")
+        let (links, _) = node.links.status();
+        links.first().is_some_and(|link| {
+            link.state == LinkState::FullResync && link.reason.contains("bytes taken")
+        })
     })
     .await;
     assert!(node.database(0).is_resyncing());
