@@ -120,13 +120,11 @@ const UPWARD: &[Upward] = &[
 ];
 
 /// Files touched past the store's door.
-const FILE_CALLS: &[Exception] = &[
-    Exception {
-        path: "server/store/src/tree.rs",
-        about: "std::fs",
-        reason: "a tree's directory is the LSM engine's, which has a door of its own",
-    },
-];
+const FILE_CALLS: &[Exception] = &[Exception {
+    path: "server/store/src/tree.rs",
+    about: "std::fs",
+    reason: "a tree's directory is the LSM engine's, which has a door of its own",
+}];
 
 fn sources() -> Vec<Source> {
     let sources = read_workspace(&root()).unwrap();
