@@ -99,7 +99,16 @@ impl Running {
         self.runtime.shutdown_timeout(LINKS_END);
         self.server.syncer.stop();
         drop(self.syncing.join());
-        tracing::info!("stopped, logs are on disk");
+        for database in self.server.instance.store.opened() {
+            if let Err(error) = database.seal() {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    database = database.number,
+                    "log may not be whole on disk"
+                );
+            }
+        }
+        tracing::info!("stopped");
     }
 }
 

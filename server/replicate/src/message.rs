@@ -19,7 +19,7 @@ pub use frame::{FRAME_BYTES_MAX, FRAME_HEAD, FrameError, check_frame, frame_leng
 pub use hello::{
     FullMode, Hello, HelloDatabase, Refusal, RefuseCode, Verdict, Welcome, WelcomeDatabase,
 };
-pub use packed::{KeyState, PackedObjects, PackedRecords, RecordsFrame, pack_object};
+pub use packed::{PackedRecords, RecordsFrame};
 
 use tandem_merge::{Origin, OriginIndex, VersionVector};
 
@@ -122,7 +122,7 @@ pub enum Message<'a> {
         last: u64,
         /// The source's vector at that moment.
         vv: VersionVector,
-        /// [`PackedObjects`].
+        /// Keys and states, one after the other, in the order of the hash; the store packs them.
         packed: &'a [u8],
     },
     /// The scan is complete; the log follows from the start on, until the vector is reached.

@@ -282,6 +282,16 @@ impl Database {
         self.flush(head)
     }
 
+    /// Makes everything durable and says so in the log: the last thing before an orderly end.
+    pub fn seal(&self) -> Result<(), StoreError> {
+        self.flush_all()?;
+        self.log.sync()?;
+        self.commit.lock().frame.seal(self.log.durable());
+        self.flush_all()?;
+        self.log.sync()?;
+        Ok(())
+    }
+
     /// A new, empty tree for this database.
     pub(crate) fn fresh_tree(&self) -> Result<Arc<Tree>, StoreError> {
         let number = self.next_tree.fetch_add(1, Ordering::Relaxed);

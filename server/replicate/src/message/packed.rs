@@ -1,4 +1,4 @@
-//! Many records or objects in one message, written and read in place.
+//! Many records in one message, written and read in place.
 
 use super::codec::kind;
 use super::frame::{close_frame, open_frame};
@@ -74,41 +74,5 @@ impl<'a> PackedRecords<'a> {
         } else {
             self.0.prefixed("packed record").map(Some)
         }
-    }
-}
-
-/// Appends an object to a slice's bytes: key and state, the latter written by `state`.
-pub fn pack_object(out: &mut Vec<u8>, key: &[u8], state: &[u8]) {
-    put_varint(out, key.len() as u64);
-    put_varint(out, state.len() as u64);
-    out.extend_from_slice(key);
-    out.extend_from_slice(state);
-}
-
-/// A key with its encoded state.
-pub type KeyState<'a> = (&'a [u8], &'a [u8]);
-
-/// Objects one after the other, in order of (hash, key).
-#[derive(Debug, Clone, Copy)]
-pub struct PackedObjects<'a>(Reader<'a>);
-
-impl<'a> PackedObjects<'a> {
-    /// Reads what [`pack_object`] wrote.
-    pub fn new(packed: &'a [u8]) -> Self {
-        Self(Reader::new(packed))
-    }
-
-    /// The next key and state; `None` at the end.
-    pub fn next_object(&mut self) -> Result<Option<KeyState<'a>>, DecodeError> {
-        let reader = &mut self.0;
-        if reader.is_empty() {
-            return Ok(None);
-        }
-        let key = reader.varint("key length")? as usize;
-        let state = reader.varint("state length")? as usize;
-        Ok(Some((
-            reader.bytes(key, "packed key")?,
-            reader.bytes(state, "packed state")?,
-        )))
     }
 }

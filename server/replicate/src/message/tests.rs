@@ -262,21 +262,6 @@ fn an_empty_records_frame_is_taken_back() {
 }
 
 #[test]
-fn packed_objects_come_back() {
-    let mut out = Vec::new();
-    pack_object(&mut out, b"key", b"state");
-    pack_object(&mut out, b"", b"");
-    let mut objects = PackedObjects::new(&out);
-    assert_eq!(
-        objects.next_object(),
-        Ok(Some((&b"key"[..], &b"state"[..])))
-    );
-    assert_eq!(objects.next_object(), Ok(Some((&b""[..], &b""[..]))));
-    assert_eq!(objects.next_object(), Ok(None));
-    assert!(PackedObjects::new(&out[..4]).next_object().is_err());
-}
-
-#[test]
 fn a_hello_does_not_show_its_password() {
     assert!(!format!("{:?}", hello()).contains("secret"));
 }

@@ -149,14 +149,30 @@ impl Frame {
     pub fn take(&mut self, durable: u64, batch: &mut Batch) {
         let room = BLOCK_BYTES - (self.offset as usize % BLOCK_BYTES);
         if durable > self.marked && !self.pending.is_empty() && room >= MARK_BYTES {
-            self.marked = durable;
-            let mark = durable.to_le_bytes();
-            self.offset = append_entry(&mut self.pending, self.offset, Class::Mark, [&mark, &[]]);
+            self.mark(durable);
         }
         batch.bytes.clear();
         std::mem::swap(&mut batch.bytes, &mut self.pending);
         batch.rolls = std::mem::take(&mut self.rolls);
         batch.end = self.head();
+    }
+
+    fn mark(&mut self, durable: u64) {
+        self.marked = durable;
+        let mark = durable.to_le_bytes();
+        self.offset = append_entry(&mut self.pending, self.offset, Class::Mark, [&mark, &[]]);
+    }
+
+    /// Appends a mark of what is durable although no record follows: the last entry of a process
+    /// that stops in order, so that damage found later is told from a torn tail. A segment that is
+    /// about to end, or a block without room for a whole mark, goes without.
+    pub fn seal(&mut self, durable: u64) {
+        let room = BLOCK_BYTES - (self.offset as usize % BLOCK_BYTES);
+        let is_marked = self.marked + MARK_BYTES as u64 >= self.head();
+        if durable > self.marked && !is_marked && room >= MARK_BYTES && self.offset < self.roll_from
+        {
+            self.mark(durable);
+        }
     }
 }
 

@@ -70,6 +70,19 @@ fn a_damaged_record_is_a_hole_that_has_its_name() {
 }
 
 #[test]
+fn after_an_orderly_end_a_damaged_last_record_is_no_torn_tail() {
+    for is_sealed in [false, true] {
+        let site = ten(u64::MAX);
+        if is_sealed {
+            site.database.seal().unwrap();
+        }
+        site.spoil(1, "value-10-");
+        let site = site.crash(Crash::Process);
+        assert_eq!(site.report.corruptions.len(), usize::from(is_sealed));
+    }
+}
+
+#[test]
 fn nothing_is_purged_and_no_state_given_while_there_is_a_hole() {
     let site = ten(150);
     site.spoil(2, "value-");
