@@ -34,9 +34,10 @@ pub(crate) fn cache_bytes(total: u64) -> u64 {
     (total / 8).clamp(8 << 20, 1 << 30)
 }
 
-/// Part of the total that objects in memory may take.
+/// Part of the total that objects in memory may take: what is left beside the block cache, less an
+/// eighth for what the allocator rounds up and what compactions hold for a moment.
 pub(crate) fn object_bytes(total: u64) -> u64 {
-    total.saturating_sub(cache_bytes(total))
+    total.saturating_sub(cache_bytes(total) + total / 8)
 }
 
 /// Seconds of processor time taken in the kernel and in user code; 0 where /proc does not tell.
