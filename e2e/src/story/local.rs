@@ -119,6 +119,14 @@ impl Report {
             .find(|member| member.slot == slot && member.is_master())
             .with_context(|| format!("slot {slot} has no master: {:?}", self.members))
     }
+
+    /// The first member that is a replica.
+    pub fn replica(&self) -> Result<&Member> {
+        self.members
+            .iter()
+            .find(|member| member.role == "replica")
+            .with_context(|| format!("nobody is a replica: {:?}", self.members))
+    }
 }
 
 /// A running `tandem local`.

@@ -1,4 +1,4 @@
-//! A TCP proxy between two instances: it delays, throttles, freezes or cuts what passes.
+//! A TCP proxy between two instances: it delays, throttles or cuts what passes.
 //!
 //! Links use the client port + 2000. A proxy therefore has a pretended client port whose link port
 //! it listens on, to be written into `double-master-port` or `REPLICAOF`.
@@ -24,7 +24,6 @@ const WAITING_CHUNKS_MAX: usize = 4096;
 struct Shared {
     delay_us: AtomicU64,
     bytes_per_second: AtomicU64,
-    is_frozen: AtomicBool,
     is_cut: AtomicBool,
     is_over: AtomicBool,
     bytes: AtomicU64,
@@ -77,11 +76,6 @@ impl Proxy {
         to.store(bytes_per_second, Ordering::Relaxed);
     }
 
-    /// Passes nothing on, while connections stay up: a network that swallows.
-    pub fn freeze(&self) {
-        self.shared.is_frozen.store(true, Ordering::Relaxed);
-    }
-
     /// Closes all connections and takes no new ones.
     pub fn cut(&self) {
         self.shared.is_cut.store(true, Ordering::Relaxed);
@@ -90,7 +84,6 @@ impl Proxy {
 
     /// Passes everything again.
     pub fn heal(&self) {
-        self.shared.is_frozen.store(false, Ordering::Relaxed);
         self.shared.is_cut.store(false, Ordering::Relaxed);
     }
 
@@ -188,8 +181,7 @@ fn pass(mut from: &TcpStream, mut into: &TcpStream, shared: &Shared) {
             }
         }
         let now = Instant::now();
-        let is_held = shared.is_frozen.load(Ordering::Relaxed) || now < free_at;
-        if !is_held
+        if now >= free_at
             && let Some((at, bytes)) = waiting.front_mut()
             && *at <= now
         {

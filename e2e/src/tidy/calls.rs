@@ -84,10 +84,7 @@ fn named(source: &Source, banned: &[&str], remedy: &str) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn lines(findings: &[Finding]) -> Vec<usize> {
-        findings.iter().map(|finding| finding.line).collect()
-    }
+    use crate::tidy::source::lines;
 
     #[test]
     fn a_clock_in_a_pure_crate_is_found() {

@@ -203,6 +203,12 @@ pub fn collect(directory: &Path, extension: &str, out: &mut Vec<PathBuf>) -> io:
     Ok(())
 }
 
+/// The lines that findings name.
+#[cfg(test)]
+pub(super) fn lines(findings: &[Finding]) -> Vec<usize> {
+    findings.iter().map(|finding| finding.line).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -113,10 +113,7 @@ pub fn switched_off(sources: &[Source]) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn lines(findings: &[Finding]) -> Vec<usize> {
-        findings.iter().map(|finding| finding.line).collect()
-    }
+    use crate::tidy::source::lines;
 
     #[test]
     fn empty_words_in_names_are_found() {

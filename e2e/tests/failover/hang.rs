@@ -12,7 +12,7 @@ use tandem_proto::status::Role;
 use tandem_proto::value::Value;
 
 use super::support::{
-    PATIENCE, new_master, nothing_is_lost, other, pair, target, wait_until_restored, writer,
+    PATIENCE, new_master, nothing_is_lost, pair, peer_of, target, wait_until_restored, writer,
 };
 
 /// Writes that are on their way when the process stops.
@@ -26,13 +26,7 @@ fn a_master_that_hung_does_not_keep_its_slot_and_its_late_writes_are_merged() {
     let writers = Writers::start("h", &doors, 1, Pace::default());
     writers.wait_for_more(500).unwrap();
     let old = writer(&local);
-    let peer = local
-        .report()
-        .unwrap()
-        .master(other(&old.slot))
-        .unwrap()
-        .name
-        .clone();
+    let peer = peer_of(&local, &old);
     let door = old.instance().unwrap();
     let mut late = Client::connect(door.address()).unwrap();
     late.ask(["PING"]).unwrap();

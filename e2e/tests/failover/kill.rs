@@ -10,7 +10,7 @@ use tandem_e2e::story::local::Member;
 use tandem_e2e::story::{Local, Story, Writers};
 
 use super::support::{
-    HEAL_TIMEOUT, nothing_is_lost, other, pair, target, wait_until_restored, writer,
+    HEAL_TIMEOUT, nothing_is_lost, pair, peer_of, target, wait_until_restored, writer,
 };
 
 /// Ends the writer of `-rw` by `end` while clients write to all services; checks all that follows.
@@ -22,13 +22,7 @@ fn survive(story: &Story, end: impl Fn(&Local, &Member)) {
     let old = writer(&local);
     replicas_hold_data(&local);
     writers.wait_for_more(500).unwrap();
-    let peer = local
-        .report()
-        .unwrap()
-        .master(other(&old.slot))
-        .unwrap()
-        .name
-        .clone();
+    let peer = peer_of(&local, &old);
 
     end(&local, &old);
     let report = wait_until_restored(&local, &old.slot, old.epoch);
@@ -144,11 +138,7 @@ fn a_killed_replica_comes_back_without_a_failover() {
     let writers = Writers::start("r", &[local.service("rw").unwrap()], 2, Pace::default());
     writers.wait_for_more(200).unwrap();
     let before = local.report().unwrap();
-    let replica = before
-        .members
-        .iter()
-        .find(|member| member.role == "replica")
-        .unwrap();
+    let replica = before.replica().unwrap();
     local.signal(&replica.name, Signal::KILL).unwrap();
     local
         .wait_until("the replica in another process", HEAL_TIMEOUT, |report| {

@@ -31,11 +31,7 @@ fn a_replica_without_its_data_is_rebuilt() {
     let writers = Writers::start("w", &[local.service("rw").unwrap()], 2, Pace::default());
     writers.wait_for_more(1000).unwrap();
     let before = local.report().unwrap();
-    let replica = before
-        .members
-        .iter()
-        .find(|member| member.role == "replica")
-        .unwrap();
+    let replica = before.replica().unwrap();
     lose_disk(&local, replica);
     wait_for_new_data(&local, replica);
     let ledger = writers.finish().unwrap();

@@ -63,8 +63,14 @@ pub(crate) fn tandem(words: &[&str], path: &Path) -> std::process::Output {
 }
 
 /// The other slot.
-pub(crate) fn other(slot: &str) -> &'static str {
+fn other(slot: &str) -> &'static str {
     if slot == "a" { "b" } else { "a" }
+}
+
+/// Name of the other slot's master.
+pub(crate) fn peer_of(local: &Local, member: &Member) -> String {
+    let report = local.report().unwrap();
+    report.master(other(&member.slot)).unwrap().name.clone()
 }
 
 /// Waits until the failover of a slot to an epoch above `epoch` is restored and all is ready.

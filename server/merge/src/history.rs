@@ -330,27 +330,6 @@ impl History {
             last.settled = Some(context.clone());
         }
     }
-
-    /// Rewrites a header from another table of origins into this one's numbers.
-    pub fn translate_header(
-        header: &RecordHeader,
-        map: &dyn Fn(OriginIndex) -> Option<OriginIndex>,
-    ) -> Result<RecordHeader, Refused> {
-        let find = |index: OriginIndex| map(index).ok_or(Refused::UnknownOrigin { index: index.0 });
-        let mut gains = Vec::with_capacity(header.gains.len());
-        for (origin, row) in &header.gains {
-            gains.push((find(*origin)?, row.clone()));
-        }
-        Ok(RecordHeader {
-            origin: find(header.origin)?,
-            sequence: header.sequence,
-            stamp: header.stamp,
-            gains,
-            whole: header.whole,
-            settled: header.settled,
-            closes: header.closes.clone(),
-        })
-    }
 }
 
 static NOTHING: VersionVector = VersionVector::EMPTY;

@@ -32,6 +32,7 @@ pub use command::CommandError;
 
 use crate::instance::{Instance, wall_ms};
 use crate::meta::Target;
+use receiver::Receiver;
 use shared::Shared;
 use std::io;
 use std::net::SocketAddr;
@@ -40,6 +41,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tandem_merge::Dot;
 use tandem_proto::status::{LinkKind, LinkStatus, ReceiverStatus};
+use tandem_store::Database;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -126,11 +128,6 @@ impl Links {
         (links, receivers)
     }
 
-    /// Whether anybody pulls from here.
-    pub fn has_receivers(&self) -> bool {
-        !self.shared.receivers.lock().is_empty()
-    }
-
     /// Attached replicas and peers that have applied a record.
     pub fn count_applied(&self, database: u32, dot: Dot) -> usize {
         self.count(|receiver| receiver.holds(database, dot))
@@ -149,7 +146,7 @@ impl Links {
         })
     }
 
-    fn count(&self, mut counts: impl FnMut(&receiver::Receiver) -> bool) -> usize {
+    fn count(&self, mut counts: impl FnMut(&Receiver) -> bool) -> usize {
         let receivers = self.shared.receivers.lock();
         receivers
             .iter()
@@ -159,25 +156,27 @@ impl Links {
 
     /// Whether an attached replica has acknowledged that it holds all that is held here.
     pub fn replica_holds_all(&self, instance_id: &str) -> bool {
-        let receivers = self.shared.receivers.lock();
-        let replica = receivers
-            .iter()
-            .find(|one| one.kind == LinkKind::Replica && one.instance_id == instance_id);
-        replica.is_some_and(|one| {
-            let mut opened = self.shared.instance.store.opened();
-            opened.all(|database| one.reaches(database))
-        })
+        self.is_so_of_replica(instance_id, Receiver::reaches)
     }
 
     /// Whether all that an attached replica is known to hold is held here.
     pub fn holds_all_of(&self, instance_id: &str) -> bool {
+        self.is_so_of_replica(instance_id, Receiver::is_within)
+    }
+
+    /// False without such a replica.
+    fn is_so_of_replica(
+        &self,
+        instance_id: &str,
+        is_so: impl Fn(&Receiver, &Database) -> bool,
+    ) -> bool {
         let receivers = self.shared.receivers.lock();
         let replica = receivers
             .iter()
             .find(|one| one.kind == LinkKind::Replica && one.instance_id == instance_id);
         replica.is_some_and(|one| {
             let mut opened = self.shared.instance.store.opened();
-            opened.all(|database| one.is_within(database))
+            opened.all(|database| is_so(one, database))
         })
     }
 

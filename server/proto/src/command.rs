@@ -182,12 +182,6 @@ impl Flags {
         self.0 & other.0 == other.0
     }
 
-    /// Whether any of `other` is in it.
-    #[inline]
-    pub const fn intersects(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
     /// Gives the flags' names, as `COMMAND` shows them.
     pub fn names(self) -> impl Iterator<Item = &'static str> + Clone {
         Self::NAMES

@@ -8,6 +8,7 @@ use crate::counts::Counts;
 use crate::error::StoreError;
 use crate::hash::{SHARDS, SLICES, hash_key, shard_of, slice_of, slice_range};
 use crate::shard::{Place, Shard, mark, tree_marks};
+use crate::span::Span;
 use crate::tree::{Stored, Tree};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use smallvec::SmallVec;
@@ -446,7 +447,7 @@ impl Cells {
     ) -> Result<(), StoreError> {
         let result = tree.ingest(|sink| {
             let mut arena = Vec::new();
-            let mut spans: Vec<(u64, usize, usize, usize, bool)> = Vec::new();
+            let mut spans: Vec<Span> = Vec::new();
             for at in 0..SHARDS {
                 for slice in 0..SLICES {
                     arena.clear();
@@ -454,11 +455,10 @@ impl Cells {
                     *grown +=
                         take_dirty(&mut self.shards[at].lock(), slice, &mut arena, &mut spans);
                     spans.sort_unstable_by(|a, b| {
-                        (a.0, &arena[a.1..a.2]).cmp(&(b.0, &arena[b.1..b.2]))
+                        (a.hash, a.key(&arena)).cmp(&(b.hash, b.key(&arena)))
                     });
-                    for (_, key, state, end, void) in &spans {
-                        let value = (!void).then_some(&arena[*state..*end]);
-                        sink.put(&arena[*key..*state], value)?;
+                    for span in &spans {
+                        sink.put(span.key(&arena), span.state(&arena))?;
                     }
                 }
             }
@@ -525,8 +525,6 @@ impl Cells {
     }
 }
 
-type Span = (u64, usize, usize, usize, bool);
-
 fn take_dirty(
     shard: &mut Shard,
     slice: usize,
@@ -546,14 +544,7 @@ fn take_dirty(
             expires: i64::from(marks & mark::TREE_EXPIRES != 0),
         };
         cleaned += object.heap_bytes();
-        let key = arena.len();
-        arena.extend_from_slice(object.key());
-        let state = arena.len();
-        let void = object.is_void();
-        if !void {
-            object.encode(arena);
-        }
-        spans.push((hash_key(object.key()), key, state, arena.len(), void));
+        spans.push(Span::copy(hash_key(object.key()), object, arena));
         object.set_marks(
             (marks & !(mark::DIRTY | mark::TREE_PRESENT | mark::TREE_EXPIRES))
                 | mark::FLUSHING

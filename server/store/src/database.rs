@@ -14,6 +14,7 @@ mod purge;
 
 pub use apply::{Applied, OriginMap};
 pub(crate) use apply::{context_of, lock_effects};
+pub(crate) use checkpoint::Upkeep;
 pub use forget::{Dropped, Ended, Found};
 pub use key::LockedKey;
 pub use keyspace::CURSOR_SHIFT;
@@ -211,13 +212,7 @@ impl Database {
     pub fn lock_one<'d>(&'d self, key: &[u8], wall: Stamp) -> Result<Locked<'d>, StoreError> {
         let hash = hash_key(key);
         let guards = self.cells.lock_one(hash, key)?;
-        Ok(Locked {
-            database: self,
-            guards,
-            own: self.own(),
-            now: self.now(wall),
-            wall,
-        })
+        Ok(self.locked(guards, wall))
     }
 
     /// Locks one key, whose hash is known, for a command that reads and writes nothing else.
@@ -249,18 +244,16 @@ impl Database {
         wall: Stamp,
     ) -> Result<Locked<'d>, StoreError> {
         let guards = self.cells.lock_keys(keys)?;
-        Ok(Locked {
-            database: self,
-            guards,
-            own: self.own(),
-            now: self.now(wall),
-            wall,
-        })
+        Ok(self.locked(guards, wall))
     }
 
     /// Locks the whole database; keys are then loaded by [`Locked::load`].
     pub fn lock_all(&self, wall: Stamp) -> Locked<'_> {
-        let guards = self.cells.lock_all();
+        self.locked(self.cells.lock_all(), wall)
+    }
+
+    #[inline]
+    fn locked<'d>(&'d self, guards: Guards<'d>, wall: Stamp) -> Locked<'d> {
         Locked {
             database: self,
             guards,

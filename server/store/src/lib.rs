@@ -11,6 +11,7 @@ pub mod manifest;
 pub mod prefetch;
 pub mod resync;
 pub mod shard;
+mod span;
 pub mod store;
 pub mod tree;
 

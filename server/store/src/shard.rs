@@ -265,11 +265,6 @@ impl Shard {
         self.slices[slice].iter()
     }
 
-    /// How many objects one slice has in memory.
-    pub fn slice_len(&self, slice: usize) -> usize {
-        self.slices[slice].len()
-    }
-
     /// The same for changing marks; state must be changed through [`Shard::apply`].
     pub fn slice_mut(&mut self, slice: usize) -> impl Iterator<Item = &mut Object> {
         self.slices[slice].iter_mut()

@@ -41,6 +41,17 @@ impl Database {
         self.retired.lock().push(old);
     }
 
+    /// A manifest is stored, and with it the tree in force: nothing names an older one any more.
+    pub(crate) fn manifest_in_force(&self, upkeep: &mut Upkeep, replay_from: u64) {
+        upkeep.replay_from = replay_from;
+        upkeep.tree_changed = false;
+        self.replay_from
+            .store(replay_from, std::sync::atomic::Ordering::Release);
+        for old in upkeep.retired.drain(..) {
+            old.doom();
+        }
+    }
+
     /// Lsn from which a restart would replay.
     pub fn replay_from(&self) -> u64 {
         self.replay_from.load(std::sync::atomic::Ordering::Acquire)
@@ -95,13 +106,7 @@ impl Database {
             .store(&*self.disk, &self.directory)
             .map_err(StoreError::io("write the manifest"))?;
         self.cells.flushed();
-        upkeep.replay_from = replay_from;
-        upkeep.tree_changed = false;
-        self.replay_from
-            .store(replay_from, std::sync::atomic::Ordering::Release);
-        for old in upkeep.retired.drain(..) {
-            old.doom();
-        }
+        self.manifest_in_force(&mut upkeep, replay_from);
         if tree.run_count() > RUNS_WAIT {
             // Nothing more is written before there are fewer runs.
             tree.compact()?;

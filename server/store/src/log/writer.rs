@@ -91,11 +91,6 @@ impl Frame {
         }
     }
 
-    /// Bytes that wait for the next write.
-    pub fn pending_bytes(&self) -> usize {
-        self.pending.len()
-    }
-
     /// Appends one record and returns the lsn behind it. Announces new origins and begins a new
     /// segment first when it has to; `origins` and `vv` are those from before this record.
     #[inline]

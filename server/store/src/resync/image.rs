@@ -7,17 +7,9 @@
 use crate::database::Database;
 use crate::error::StoreError;
 use crate::hash::{SLICES, hash_key, shard_of, slice_of, slice_range};
+use crate::span::Span;
 use crate::tree::{Stored, TreeError};
 use tandem_merge::{Object, VersionVector};
-
-/// One object in memory: where its key and its state stand; a void one hides what the tree has.
-struct Span {
-    hash: u64,
-    key: usize,
-    state: usize,
-    end: usize,
-    void: bool,
-}
 
 /// Memory of an image, for the next one.
 #[derive(Default)]
@@ -94,20 +86,7 @@ impl Image {
                 self.last = hash - 1;
                 return false;
             }
-            let key = arena.len();
-            arena.extend_from_slice(object.key());
-            let state = arena.len();
-            let void = object.is_void();
-            if !void {
-                object.encode(arena);
-            }
-            spans.push(Span {
-                hash: *hash,
-                key,
-                state,
-                end: arena.len(),
-                void,
-            });
+            spans.push(Span::copy(*hash, object, arena));
         }
         true
     }
@@ -125,7 +104,7 @@ impl Image {
         let mut stored = stored.into_iter().flatten();
         let mut cold = stored.next().transpose()?;
         for span in spans {
-            let key = &arena[span.key..span.state];
+            let key = span.key(arena);
             while let Some(older) = &cold
                 && (older.hash, older.key()) < (span.hash, key)
             {
@@ -140,7 +119,9 @@ impl Image {
             {
                 cold = stored.next().transpose()?;
             }
-            if !span.void && !each(span.hash, key, &arena[span.state..span.end])? {
+            if let Some(state) = span.state(arena)
+                && !each(span.hash, key, state)?
+            {
                 return Ok(buffers);
             }
         }

@@ -9,7 +9,8 @@
 use super::Mode;
 use super::intake::Intake;
 use super::side::Side;
-use crate::database::Commit;
+use crate::cells::Guards;
+use crate::database::{Commit, Database, Upkeep};
 use crate::error::StoreError;
 use crate::manifest::Manifest;
 use parking_lot::MutexGuard;
@@ -71,7 +72,7 @@ impl Intake {
             .store(&*database.disk, &database.directory)
             .map_err(StoreError::io("write the manifest"))?;
         self.follow_own(side)?;
-        let mut guards = database.cells.lock_all();
+        let guards = database.cells.lock_all();
         let mut commit = loop {
             database.flush_all()?;
             let written = database.log.written();
@@ -86,22 +87,8 @@ impl Intake {
         let history = std::mem::take(&mut side.history);
         commit.history.switch(history, own)?;
         let flushed_after = std::mem::take(&mut side.retired);
-        let tree_counts = side.tree_counts;
-        let old = database.cells.swap(&mut guards, &side.cells);
-        settle(&database, &mut guards, &mut commit);
-        drop(commit);
-        drop(guards);
-        old.doom();
-        upkeep.tree_counts = tree_counts;
-        upkeep.replay_from = manifest.replay_from;
-        upkeep.tree_changed = false;
-        database
-            .replay_from
-            .store(manifest.replay_from, Ordering::Release);
-        let before = std::mem::take(&mut *database.retired.lock());
-        for tree in before.into_iter().chain(upkeep.retired.drain(..)) {
-            tree.doom();
-        }
+        exchange(&database, side, guards, commit, &mut upkeep);
+        database.manifest_in_force(&mut upkeep, manifest.replay_from);
         // A flush behind P has replaced the tree that the manifest names; the next checkpoint knows.
         for tree in flushed_after {
             database.retire(tree);
@@ -141,7 +128,7 @@ impl Intake {
         for tree in side.retired.drain(..) {
             tree.doom();
         }
-        let mut guards = database.cells.lock_all();
+        let guards = database.cells.lock_all();
         let mut commit = loop {
             database.flush_all()?;
             database.log.sync()?;
@@ -174,34 +161,25 @@ impl Intake {
             .store(&*database.disk, &database.directory)
             .map_err(StoreError::io("write the manifest"))?;
         commit.history = manifest.history;
-        let old = database.cells.swap(&mut guards, &side.cells);
         database
             .serve_from
             .store(manifest.serve_from, Ordering::Release);
-        settle(&database, &mut guards, &mut commit);
-        drop(commit);
-        drop(guards);
-        old.doom();
-        upkeep.tree_counts = side.tree_counts;
-        upkeep.replay_from = manifest.replay_from;
-        upkeep.tree_changed = false;
-        database
-            .replay_from
-            .store(manifest.replay_from, Ordering::Release);
-        let before = std::mem::take(&mut *database.retired.lock());
-        for tree in before.into_iter().chain(upkeep.retired.drain(..)) {
-            tree.doom();
-        }
+        exchange(&database, side, guards, commit, &mut upkeep);
+        database.manifest_in_force(&mut upkeep, manifest.replay_from);
         Ok(())
     }
 }
 
-/// What the shards and the commit state have to know of the new history.
-fn settle(
-    database: &crate::database::Database,
-    guards: &mut crate::cells::Guards<'_>,
-    commit: &mut MutexGuard<'_, Commit>,
+/// Puts the side's objects in the place of the database's, whose new history `commit` has already,
+/// and lets everybody go on.
+fn exchange(
+    database: &Database,
+    side: &Side,
+    mut guards: Guards<'_>,
+    mut commit: MutexGuard<'_, Commit>,
+    upkeep: &mut Upkeep,
 ) {
+    let old = database.cells.swap(&mut guards, &side.cells);
     let origins = Arc::new(commit.history.origins.clone());
     for shard in guards.shards_mut() {
         shard.origins = Arc::clone(&origins);
@@ -211,4 +189,10 @@ fn settle(
     database
         .holes
         .store(commit.history.vv.has_holes(), Ordering::Release);
+    // NOTE: before anybody goes on: a flush from then on retires a tree that the manifest names.
+    upkeep.retired.append(&mut database.retired.lock());
+    drop(commit);
+    drop(guards);
+    old.doom();
+    upkeep.tree_counts = side.tree_counts;
 }
