@@ -1,5 +1,6 @@
 //! The door to an instance: one connection, each command with a deadline.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -153,6 +154,18 @@ impl InstanceClient {
         let mut command = redis::cmd("SLAVEOF");
         command.arg(&source.host).arg(source.port);
         self.query::<redis::Value>("SLAVEOF", &command)
+            .await
+            .map(drop)
+    }
+
+    /// `CONFIG SET` of all of `settings`, which take effect together or not at all.
+    pub async fn configure(&mut self, settings: &BTreeMap<String, String>) -> Result<(), Error> {
+        let mut command = redis::cmd("CONFIG");
+        command.arg("SET");
+        for (key, value) in settings {
+            command.arg(key).arg(value);
+        }
+        self.query::<redis::Value>("CONFIG SET", &command)
             .await
             .map(drop)
     }

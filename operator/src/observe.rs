@@ -32,5 +32,6 @@ pub async fn observe<R: Runtime>(runtime: &R, tracker: &Tracker) -> Result<Obser
         claims,
         services: runtime.services(),
         attempts: tracker.attempts(),
+        ..Observed::default()
     })
 }

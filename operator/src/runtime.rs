@@ -60,6 +60,10 @@ pub trait Runtime: Send + Sync + 'static {
     fn restart(&self, instance: &DesiredInstance)
     -> impl Future<Output = Result<(), Error>> + Send;
 
+    /// Ends an instance in order and starts it again as the specification wants it now.
+    fn replace(&self, instance: &DesiredInstance)
+    -> impl Future<Output = Result<(), Error>> + Send;
+
     /// Stops an instance; its data stays.
     fn stop(&self, instance: &InstanceName) -> impl Future<Output = Result<(), Error>> + Send;
 

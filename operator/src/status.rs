@@ -13,7 +13,7 @@ use tandem_api::InstanceName;
 use tandem_api::double_master::DoubleMasterStatus;
 use tandem_plan::double_master::{Validated, plan, validate};
 use tandem_plan::report::FailoverReport;
-use tandem_plan::{Address, Answer, InstanceObservation, Observed, Process};
+use tandem_plan::{Address, Answer, InstanceObservation, Observed, Placement, Process};
 use tokio::task::JoinSet;
 
 use crate::clock::unix_ms;
@@ -247,7 +247,7 @@ async fn observe(
         instances,
         claims,
         services,
-        attempts: BTreeMap::new(),
+        ..Observed::default()
     })
 }
 
@@ -284,6 +284,8 @@ async fn ask(
         missed_probes: 0,
         unsynced_ms: 0,
         busy: None,
+        placement: Placement::default(),
+        settings: None,
     };
     (name, observation)
 }

@@ -73,6 +73,20 @@ pub enum Cause {
         /// Milliseconds since it was started.
         since_ms: u64,
     },
+    /// It lives, and a person asked for another one.
+    Requested,
+    /// It lives, and its place goes.
+    Leaving {
+        /// Why.
+        why: String,
+    },
+    /// It lives, and has to be replaced by one that the present specification wants.
+    Outdated {
+        /// What differs.
+        what: String,
+    },
+    /// It lives, and the wanted number of instances does not reach its ordinal.
+    Surplus,
 }
 
 impl std::fmt::Display for Cause {
@@ -83,6 +97,10 @@ impl std::fmt::Display for Cause {
             Self::DiskHung { unsynced_ms } => write!(f, "disk hung for {unsynced_ms} ms"),
             Self::Hung { silent_ms } => write!(f, "hung, silent for {silent_ms} ms"),
             Self::NotBack { since_ms } => write!(f, "not back {since_ms} ms after its start"),
+            Self::Requested => f.write_str("asked for"),
+            Self::Leaving { why } => f.write_str(why),
+            Self::Outdated { what } => write!(f, "outdated: {what}"),
+            Self::Surplus => f.write_str("beyond the wanted number of replicas"),
         }
     }
 }

@@ -44,6 +44,16 @@ pub enum Reason {
     InstanceRestarted,
     /// An instance beyond the wanted count is stopped.
     InstanceStopped,
+    /// A primary that lives hands over to another instance.
+    SwitchoverStarted,
+    /// An instance is replaced by one that the present specification wants.
+    InstanceReplaced,
+    /// Configuration is changed while an instance runs.
+    SettingsApplied,
+    /// What a person asked for cannot be done.
+    RequestRefused,
+    /// What a person asked for was there already, or is begun.
+    RequestDone,
 }
 
 impl Reason {
@@ -55,7 +65,8 @@ impl Reason {
             | Self::SlotLost
             | Self::OldWriterFenced
             | Self::ResyncRequested
-            | Self::InstanceRestarted => Severity::Warning,
+            | Self::InstanceRestarted
+            | Self::RequestRefused => Severity::Warning,
             Self::FirstPrimary
             | Self::PrimaryResumes
             | Self::WriterSwitched
@@ -63,7 +74,11 @@ impl Reason {
             | Self::ReplicaRepointed
             | Self::PeerFormed
             | Self::InstanceStarted
-            | Self::InstanceStopped => Severity::Normal,
+            | Self::InstanceStopped
+            | Self::SwitchoverStarted
+            | Self::InstanceReplaced
+            | Self::SettingsApplied
+            | Self::RequestDone => Severity::Normal,
         }
     }
 }

@@ -16,6 +16,8 @@ pub enum Kind {
     Failover,
     /// The same instance takes its role again, under a new epoch.
     Resume,
+    /// The primary lives and hands over to another instance: nothing is lost.
+    Switchover,
 }
 
 /// What may be missing on the new primary until the old one's disk is back. An upper bound is known

@@ -134,6 +134,10 @@ pub fn event(step: &Step, observed: &Observed) -> Option<Event> {
             Reason::InstanceStopped,
             format!("{instance} is not wanted any more; its data stays"),
         )),
+        Step::Replace { instance, reason } => Some(Event::new(
+            Reason::InstanceReplaced,
+            format!("{instance} is replaced: {reason}"),
+        )),
         _ => None,
     }
 }

@@ -7,6 +7,8 @@ use tandem_api::{GroupName, InstanceName, ServiceName};
 use tandem_proto::status::{InstanceStatus, LinkKind, LinkStatus, Role};
 
 use crate::claim::Claim;
+use crate::placement::Placement;
+use crate::request::Request;
 use crate::timing::Timing;
 
 /// Everything a plan is made from, besides the specification and the time.
@@ -21,6 +23,20 @@ pub struct Observed {
     pub services: BTreeMap<ServiceName, Vec<InstanceName>>,
     /// Steps that failed lately, by [`crate::Step::key`].
     pub attempts: BTreeMap<String, Attempt>,
+    /// What persons ask for, in the order in which it shall be taken.
+    pub requests: Vec<Request>,
+    /// What volumes say that were found, whether or not their instance runs.
+    pub retained: BTreeMap<InstanceName, Retained>,
+}
+
+/// What a volume says of the data it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retained {
+    /// Server id of the group that wrote it.
+    pub server_id: u32,
+    /// Last epoch of that group that was noted on it.
+    pub epoch: u64,
 }
 
 /// One instance as seen from outside.
@@ -46,6 +62,13 @@ pub struct InstanceObservation {
     /// Key of a step that is under way on it, or whose effect was not seen yet.
     #[serde(default)]
     pub busy: Option<String>,
+    /// What the machine under it says.
+    #[serde(default)]
+    pub placement: Placement,
+    /// Configuration keys that apply live, with the values this life of the process has; `None` when
+    /// they cannot have changed since its start.
+    #[serde(default)]
+    pub settings: Option<BTreeMap<String, String>>,
 }
 
 /// State of a process.

@@ -9,6 +9,7 @@ use tandem_api::{GroupName, InstanceName, ServiceName};
 use crate::claim::Claim;
 use crate::events::Event;
 use crate::failover_start::FailoverStart;
+use crate::request::Reply;
 use crate::state::State;
 use crate::step::Step;
 
@@ -27,6 +28,9 @@ pub struct Plan<S> {
     pub status: S,
     /// What is about to change, for people.
     pub events: Vec<Event>,
+    /// Requests that are answered, done or refused, and can be taken away once this plan was carried
+    /// out. One that is still worked on is not among them.
+    pub replies: Vec<Reply>,
     /// What it waits for.
     pub waits_for: Vec<Waiting>,
     /// Look again after this many milliseconds, whatever happens.
@@ -63,6 +67,9 @@ pub struct GroupPlan {
     pub strays: Vec<InstanceName>,
     /// Whether its primary streams from the other group's.
     pub paired: bool,
+    /// Instances that still have the role but nothing that clients need: their place may go (no
+    /// budget has to protect them). A primary without replicas whose peer serves.
+    pub released: Vec<InstanceName>,
 }
 
 /// A compare-and-swap of a group's claim.
@@ -162,6 +169,10 @@ impl<S> fmt::Display for Plan<S> {
                 names.join(" ")
             };
             writeln!(f, "service {service} -> {names}")?;
+        }
+        for reply in &self.replies {
+            let word = if reply.done { "done" } else { "refused" };
+            writeln!(f, "request {}: {word}: {}", reply.request, reply.message)?;
         }
         for event in &self.events {
             writeln!(f, "event {event}")?;

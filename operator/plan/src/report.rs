@@ -173,11 +173,11 @@ impl FailoverReport {
         let start = &self.start;
         let mut line = match start.kind {
             Kind::First => format!("first primary of slot {}: {}", start.group, start.new),
-            Kind::Failover | Kind::Resume => {
-                let verb = if start.kind == Kind::Failover {
-                    "failover"
-                } else {
-                    "resumption"
+            Kind::Failover | Kind::Resume | Kind::Switchover => {
+                let verb = match start.kind {
+                    Kind::Failover => "failover",
+                    Kind::Switchover => "switchover",
+                    Kind::First | Kind::Resume => "resumption",
                 };
                 let old = start.old.as_ref().map_or("nobody", InstanceName::as_str);
                 let cause = start

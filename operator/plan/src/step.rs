@@ -1,5 +1,6 @@
 //! One bounded command to one instance.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,21 @@ pub enum Step {
         /// The instance.
         instance: InstanceName,
     },
+    /// Ends an instance in order and starts it again as the specification wants it now (a new pod on
+    /// the same volume).
+    Replace {
+        /// The instance.
+        instance: InstanceName,
+        /// What differs, or what is wrong with the present one.
+        reason: String,
+    },
+    /// Sets configuration keys that apply live.
+    Configure {
+        /// The instance.
+        instance: InstanceName,
+        /// Keys and their new values.
+        settings: BTreeMap<String, String>,
+    },
 }
 
 impl Step {
@@ -92,7 +108,9 @@ impl Step {
             | Self::FullResync { instance, .. }
             | Self::Start { instance }
             | Self::Restart { instance, .. }
-            | Self::Stop { instance } => instance,
+            | Self::Stop { instance }
+            | Self::Replace { instance, .. }
+            | Self::Configure { instance, .. } => instance,
         }
     }
 
@@ -104,10 +122,13 @@ impl Step {
             | Self::Fence { .. }
             | Self::FullResync { .. }
             | Self::Restart { .. }
-            | Self::Stop { .. } => true,
-            Self::Follow { .. } | Self::Peer { .. } | Self::Members { .. } | Self::Start { .. } => {
-                false
-            }
+            | Self::Stop { .. }
+            | Self::Replace { .. } => true,
+            Self::Follow { .. }
+            | Self::Peer { .. }
+            | Self::Members { .. }
+            | Self::Start { .. }
+            | Self::Configure { .. } => false,
         }
     }
 
@@ -128,6 +149,7 @@ impl Step {
                 instance, epoch, ..
             } => format!("promote {instance} {epoch}"),
             Self::Restart { instance, .. } => format!("restart {instance}"),
+            Self::Replace { instance, .. } => format!("replace {instance}"),
             other => other.to_string(),
         }
     }
@@ -182,6 +204,14 @@ impl fmt::Display for Step {
             Self::Start { instance } => write!(f, "start {instance}"),
             Self::Restart { instance, reason } => write!(f, "restart {instance} ({reason})"),
             Self::Stop { instance } => write!(f, "stop {instance}"),
+            Self::Replace { instance, reason } => write!(f, "replace {instance} ({reason})"),
+            Self::Configure { instance, settings } => {
+                let words: Vec<String> = settings
+                    .iter()
+                    .map(|(key, value)| format!("{key}={value}"))
+                    .collect();
+                write!(f, "configure {instance}: {}", words.join(" "))
+            }
         }
     }
 }

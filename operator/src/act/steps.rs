@@ -115,7 +115,14 @@ impl<R: Runtime> StepTask<R> {
             }
             Step::Start { .. } => self.runtime.start(self.desired()?).await?,
             Step::Restart { .. } => self.runtime.restart(self.desired()?).await?,
+            Step::Replace { .. } => self.runtime.replace(self.desired()?).await?,
             Step::Stop { instance } => self.runtime.stop(instance).await?,
+            Step::Configure { instance, settings } => {
+                self.client(instance, COMMAND_TIMEOUT)
+                    .await?
+                    .configure(settings)
+                    .await?;
+            }
         }
         Ok(done)
     }

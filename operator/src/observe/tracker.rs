@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tandem_api::InstanceName;
-use tandem_plan::{Answer, Attempt, InstanceObservation, Step};
+use tandem_plan::{Answer, Attempt, InstanceObservation, Placement, Step};
 use tandem_proto::status::InstanceStatus;
 use tokio::sync::Notify;
 
@@ -208,6 +208,8 @@ impl Tracker {
                 missed_probes: tracked.missed,
                 unsynced_ms: tracked.unsynced_since.map_or(0, millis),
                 busy: tracked.busy.as_ref().map(|busy| busy.key.clone()),
+                placement: Placement::default(),
+                settings: None,
             }
         })
     }

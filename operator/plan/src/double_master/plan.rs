@@ -89,6 +89,7 @@ pub fn plan(
         services,
         status,
         events,
+        replies: Vec::new(),
         waits_for,
         look_again_ms,
     }
@@ -137,6 +138,7 @@ fn finish(state: SlotState<'_>, steps: SlotSteps, pause: bool) -> GroupPlan {
         followers: decision.followers,
         strays: decision.strays,
         paired: steps.paired,
+        released: Vec::new(),
     }
 }
 
@@ -153,6 +155,7 @@ fn claim_event(state: &SlotState<'_>, now_ms: u64) -> Option<Event> {
         Kind::First => Reason::FirstPrimary,
         Kind::Failover => Reason::FailoverStarted,
         Kind::Resume => Reason::PrimaryResumes,
+        Kind::Switchover => Reason::SwitchoverStarted,
     };
     let mut report = FailoverReport::open(start.clone(), false, now_ms);
     report.phases.clear();

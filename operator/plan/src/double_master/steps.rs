@@ -250,7 +250,14 @@ fn event(step: &Step, observed: &Observed) -> Option<Event> {
             Reason::ResyncRequested,
             format!("{instance} lost its place in the log of {source} and merges its state"),
         )),
-        Step::Start { .. } | Step::Restart { .. } | Step::Stop { .. } => {
+        Step::Configure { instance, settings } => {
+            let keys: Vec<&str> = settings.keys().map(String::as_str).collect();
+            Some(Event::new(
+                Reason::SettingsApplied,
+                format!("{instance} is given new values of {}", keys.join(", ")),
+            ))
+        }
+        Step::Start { .. } | Step::Restart { .. } | Step::Stop { .. } | Step::Replace { .. } => {
             lifecycle::event(step, observed)
         }
     }

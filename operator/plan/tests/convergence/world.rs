@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use tandem_api::{GroupName, InstanceName, ServiceName};
 use tandem_plan::double_master::{DoubleMasterPlan, Validated};
 use tandem_plan::observed::is_writer;
-use tandem_plan::{Address, Answer, Attempt, Claim, InstanceObservation, Observed, Process, Step};
+use tandem_plan::{
+    Address, Answer, Attempt, Claim, InstanceObservation, Observed, Placement, Process, Step,
+};
 use tandem_proto::status::{
     DatabaseStatus, InstanceStatus, LinkKind, LinkState, LinkStatus, Role, VvRow,
 };
@@ -171,6 +173,7 @@ impl World {
             claims: self.claims.clone(),
             services: self.services.clone(),
             attempts,
+            ..Observed::default()
         }
     }
 
@@ -199,6 +202,8 @@ impl World {
             missed_probes: instance.missed,
             unsynced_ms: 0,
             busy: None,
+            placement: Placement::default(),
+            settings: None,
         }
     }
 
@@ -371,7 +376,11 @@ impl World {
                 self.link(instance, source, LinkKind::Peer);
                 Ok(Ok(()))
             }
-            Step::Start { .. } | Step::Restart { .. } | Step::Stop { .. } => Ok(Ok(())),
+            Step::Start { .. }
+            | Step::Restart { .. }
+            | Step::Replace { .. }
+            | Step::Configure { .. }
+            | Step::Stop { .. } => Ok(Ok(())),
         }
     }
 

@@ -15,7 +15,9 @@ use serde::Deserialize;
 use tandem_api::{DoubleMaster, DoubleMasterSpec, GroupName, InstanceName, ServiceName};
 use tandem_plan::double_master::{DoubleMasterPlan, plan, validate};
 use tandem_plan::observed::is_writer;
-use tandem_plan::{Address, Answer, Attempt, Claim, InstanceObservation, Observed, Process};
+use tandem_plan::{
+    Address, Answer, Attempt, Claim, InstanceObservation, Observed, Placement, Process,
+};
 use tandem_proto::status::{
     DatabaseStatus, InstanceStatus, LinkKind, LinkState, LinkStatus, Role, VvRow,
 };
@@ -151,6 +153,7 @@ pub(crate) fn plan_of(yaml: &str) -> DoubleMasterPlan {
             .collect(),
         services: fixture.services,
         attempts: fixture.attempts,
+        ..Observed::default()
     };
     plan(&valid, &observed, &[], NOW_MS)
 }
@@ -197,6 +200,8 @@ fn observation(name: &InstanceName, fixture: InstanceFixture) -> InstanceObserva
         missed_probes: fixture.missed,
         unsynced_ms: fixture.unsynced,
         busy: fixture.busy.clone(),
+        placement: Placement::default(),
+        settings: None,
         answer: has_answer.then(|| Answer {
             status: status(name, fixture),
             age_ms,

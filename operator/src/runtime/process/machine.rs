@@ -301,6 +301,11 @@ impl Runtime for ProcessRuntime {
         self.spawn(instance)
     }
 
+    async fn replace(&self, instance: &DesiredInstance) -> Result<(), Error> {
+        self.child(&instance.name)?.stop(STOP_PATIENCE).await?;
+        self.spawn(instance)
+    }
+
     async fn stop(&self, instance: &InstanceName) -> Result<(), Error> {
         self.child(instance)?.stop(STOP_PATIENCE).await?;
         self.record()
