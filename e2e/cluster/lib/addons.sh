@@ -1,0 +1,55 @@
+# What makes nodes a cluster: images of the parts that run in pods, name resolution, volumes.
+
+# make_images: each holds one program.
+make_images() {
+    local name
+    for name in pause:pause coredns:coredns local-path:local-path-provisioner; do
+        make_image "${name##*:}" "$(folder_of "${name%%:*}")/${name##*:}"
+    done
+    make_image busybox "$(command -v busybox)"
+}
+
+# make_image NAME PROGRAM: busybox also gets the names that it answers to.
+make_image() {
+    local name=$1 program=$2 out=$IMAGES/$1.tar folder applet
+    [ ! -f "$out" ] || return 0
+    folder=$(mktemp -d)
+    mkdir -p "$folder/bin"
+    install -m 755 "$program" "$folder/bin/$name"
+    if [ "$name" = busybox ]; then
+        mkdir -p -m 1777 "$folder/tmp"
+        for applet in $("$program" --list); do
+            [ "$applet" = busybox ] || ln -sf busybox "$folder/bin/$applet"
+        done
+        write_archive localhost/busybox:1 "$folder" "$out" '{"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]}'
+    else
+        write_archive "localhost/$name:1" "$folder" "$out" "{\"Entrypoint\": [\"/bin/$name\"]}"
+    fi
+    rm -rf "$folder"
+}
+
+# volume_folders: all nodes share one file system, so each gets a folder of its own.
+volume_folders() {
+    local node separator=
+    for node in $(node_names); do
+        printf '%s{"node": "%s", "paths": ["%s/%s/volumes"]}' "$separator" "$node" "$DATA" "$node"
+        separator=', '
+    done
+}
+
+apply_addons() {
+    sed "s|@DNS_ADDRESS@|$DNS_ADDRESS|" "$HERE/manifests/coredns.yaml" | kube apply -f - >/dev/null
+    sed "s|@VOLUME_FOLDERS@|$(volume_folders)|" "$HERE/manifests/storage.yaml" | kube apply -f - >/dev/null
+}
+
+all_nodes_are_ready() {
+    local ready
+    ready=$(kube get nodes -o 'jsonpath={range .items[*]}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}' |
+        grep -c True) || true
+    [ "$ready" = "$NODES" ] || { kube get nodes; return 1; }
+}
+
+# is_available DEPLOYMENT
+is_available() {
+    kube --namespace kube-system rollout status "deployment/$1" --timeout=1s
+}

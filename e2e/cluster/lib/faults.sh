@@ -1,0 +1,235 @@
+# The faults. Each notes how it is undone, under a name of its own, before it acts.
+
+FAULTS=$STATE/faults
+
+# note NAME UNDO...: one line of shell words; noted twice is noted once.
+note() {
+    local name=$1
+    shift
+    mkdir -p "$FAULTS"
+    printf '%q ' "$@" >"$FAULTS/$name"
+}
+
+forget() { rm -f "$FAULTS/$1"; }
+
+# did WHAT: with the moment, so that a story can relate it to what clients saw.
+did() { printf '%s %s\n' "$(date +%s.%3N)" "$*"; }
+
+# signal_container SIGNAL POD CONTAINER
+signal_container() {
+    local found
+    found=$(pod_container "$2" "$3") || fail "no container $3 of $2 runs on any node"
+    kill "-$1" "${found##* }"
+    did "SIG$1 to process ${found##* } of $2 on ${found%% *}"
+}
+
+fault_pid() {
+    local found
+    found=$(pod_container "$1" "${2:-tandem}") || fail "no container ${2:-tandem} of $1 runs on any node"
+    printf '%s\n' "${found##* }"
+}
+
+fault_kill() { signal_container KILL "$1" "${2:-tandem}"; }
+
+fault_stop() {
+    note "stop-${1//\//-}-${2:-tandem}" fault_cont "$1" "${2:-tandem}"
+    signal_container STOP "$1" "${2:-tandem}"
+}
+
+# A container that ended meanwhile has nothing to continue.
+fault_cont() {
+    local found
+    if found=$(pod_container "$1" "${2:-tandem}"); then
+        kill -CONT "${found##* }"
+        did "SIGCONT to process ${found##* } of $1"
+    fi
+    forget "stop-${1//\//-}-${2:-tandem}"
+}
+
+fault_node_down() {
+    need_node "$1"
+    note "down-$1" fault_node_up "$1"
+    ip link set "t-$1" down
+    did "$1 is off the network; its processes go on"
+}
+
+fault_node_up() {
+    need_node "$1"
+    if has_namespace "$1"; then
+        ip link set "t-$1" up
+        did "$1 is on the network"
+    fi
+    forget "down-$1"
+}
+
+fault_node_kill() {
+    need_node "$1"
+    note "kill-$1" fault_node_start "$1"
+    # The network first: nobody sees a connection end.
+    ip link set "t-$1" down 2>/dev/null || true
+    did "$1 lost its power"
+    end_node "$1"
+}
+
+fault_node_start() {
+    local number=${1#node}
+    need_node "$1"
+    if ! is_running "kubelet-$1"; then
+        # Addresses that pods had before: their network went with the power.
+        rm -rf "${DATA:?}/$1/addresses"
+        make_node "$number"
+        did "$1 starts"
+    fi
+    forget "kill-$1"
+}
+
+fault_kubelet_stop() {
+    need_node "$1"
+    note "kubelet-$1" fault_kubelet_start "$1"
+    stop "kubelet-$1"
+    did "the kubelet of $1 is stopped; its pods go on"
+}
+
+fault_kubelet_start() {
+    need_node "$1"
+    # A node without power gets its kubelet by node-start.
+    if has_namespace "$1"; then
+        launch "kubelet-$1"
+        did "the kubelet of $1 starts"
+    fi
+    forget "kubelet-$1"
+}
+
+fault_runtime_stop() {
+    need_node "$1"
+    note "runtime-$1" fault_runtime_start "$1"
+    stop "containerd-$1"
+    did "containerd of $1 is stopped; its pods go on"
+}
+
+fault_runtime_start() {
+    need_node "$1"
+    if has_namespace "$1"; then
+        launch "containerd-$1"
+        did "containerd of $1 starts"
+    fi
+    forget "runtime-$1"
+}
+
+fault_apiserver_stop() {
+    note apiserver fault_apiserver_start
+    stop apiserver
+    did "the API server is stopped"
+}
+
+# The controller manager and the scheduler end when they lose it for long.
+fault_apiserver_start() {
+    launch apiserver
+    wait_for_api
+    launch manager
+    launch scheduler
+    did "the API server is ready"
+    forget apiserver
+}
+
+fault_etcd_pause() {
+    note etcd fault_etcd_resume
+    kill -STOP "$(pid_of etcd)"
+    did "etcd is stopped in its tracks"
+}
+
+fault_etcd_resume() {
+    kill -CONT "$(pid_of etcd)"
+    did "etcd goes on"
+    forget etcd
+}
+
+# fault_cut FROM TO [one-way]: packets from one end to the other are dropped on every node, where they
+# leave it and where they end. Addresses of services are resolved before that.
+fault_cut() {
+    local from to
+    from=$(address_of "$1")
+    to=$(address_of "$2")
+    drop_packets "$from" "$to"
+    if [ "${3:-}" = one-way ]; then
+        did "cut: $1 ($from) to $2 ($to)"
+    else
+        drop_packets "$to" "$from"
+        did "cut: $1 ($from) and $2 ($to), both ways"
+    fi
+}
+
+drop_packets() {
+    local node chain
+    note "cut-$1-$2" pass_packets "$1" "$2"
+    for node in $(nodes_with_network); do
+        for chain in POSTROUTING INPUT; do
+            inside "$node" iptables -w 5 -t mangle -C "$chain" -s "$1" -d "$2" -j DROP 2>/dev/null ||
+                inside "$node" iptables -w 5 -t mangle -A "$chain" -s "$1" -d "$2" -j DROP
+        done
+    done
+}
+
+pass_packets() {
+    local node chain
+    for node in $(nodes_with_network); do
+        for chain in POSTROUTING INPUT; do
+            while inside "$node" iptables -w 5 -t mangle -D "$chain" -s "$1" -d "$2" -j DROP 2>/dev/null; do :; done
+        done
+    done
+    forget "cut-$1-$2"
+}
+
+# fault_heal FROM TO: both ways. A pod that is gone is named by its address.
+fault_heal() {
+    local from to
+    from=$(address_of "$1")
+    to=$(address_of "$2")
+    pass_packets "$from" "$to"
+    pass_packets "$to" "$from"
+    did "healed: $1 ($from) and $2 ($to)"
+}
+
+# fault_delay POD MILLISECONDS [LOSS_PERCENT]: of what goes to the pod.
+fault_delay() {
+    local sandbox address link
+    sandbox=$(pod_sandbox "$1") || fail "no pod $1 runs on any node"
+    address=$(address_of "$1")
+    link=$(inside "${sandbox%% *}" ip -4 -o route get "$address" | sed -n 's/.* dev \([^ ]*\).*/\1/p')
+    if [ "$2" = 0 ] && [ -z "${3:-}" ]; then
+        undelay "${1//\//-}" "${sandbox%% *}" "$link"
+        did "no delay for $1"
+        return
+    fi
+    note "delay-${1//\//-}" undelay "${1//\//-}" "${sandbox%% *}" "$link"
+    inside "${sandbox%% *}" tc qdisc replace dev "$link" root netem delay "${2}ms" ${3:+loss "$3%"}
+    did "packets to $1 take $2 ms longer${3:+, $3% of them are lost}"
+}
+
+undelay() {
+    inside "$2" tc qdisc del dev "$3" root 2>/dev/null || true
+    forget "delay-$1"
+}
+
+fault_heal_all() {
+    local file words
+    # Power and networks first: the rest may need them.
+    for file in "$FAULTS"/etcd "$FAULTS"/apiserver "$FAULTS"/kill-* "$FAULTS"/down-* "$FAULTS"/*; do
+        [ -f "$file" ] || continue
+        eval "words=($(cat "$file"))"
+        "${words[@]}"
+        rm -f "$file"
+    done
+    did "everything is healed"
+}
+
+nodes_with_network() {
+    local node
+    for node in $(node_names) "$GATEWAY"; do
+        ! has_namespace "$node" || printf '%s\n' "$node"
+    done
+}
+
+need_node() {
+    node_names | grep -qx -- "${1:-}" || fail "there is no node \`${1:-}\`" "the nodes are: $(node_names | tr '\n' ' ')"
+}
