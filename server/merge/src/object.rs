@@ -264,6 +264,18 @@ impl Object {
         one.into_iter().chain(many.iter().map(|one| one.dot))
     }
 
+    /// The elements with contributions of which nothing is stamped above `upto`.
+    pub fn counters(&self, upto: Stamp) -> impl Iterator<Item = (Kind, &[u8])> {
+        Kind::ALL.into_iter().flat_map(move |kind| {
+            self.cells(kind)
+                .filter(move |(_, cell)| {
+                    let lives = cell.entries().any(|(_, entry)| entry.is_alive());
+                    lives && !cell.is_visible(upto)
+                })
+                .map(move |(name, _)| (kind, name))
+        })
+    }
+
     /// Appends the watermarks that a removal of this scope has to carry (rule 9): what it observes
     /// of live contributions. `with_key` for a flush. Appends nothing when there are none.
     pub fn observed_marks(

@@ -13,7 +13,7 @@ use crate::origin::{Origin, OriginIndex};
 use crate::stamp::Stamp;
 use crate::vv::{ORIGINS_MAX, Row, decode_row, encode_row};
 
-/// Largest encoded record in bytes; a removal that would exceed it becomes several records.
+/// Most bytes of a record's effects; a larger write is refused. A frame of a link holds it with its header.
 pub const RECORD_BYTES_MAX: usize = 64 << 20;
 
 const SETTLED: u8 = 1;

@@ -201,6 +201,7 @@ fn refuse(error: &StoreError, reply: &mut Reply<'_>) {
         StoreError::NotWriter => {
             reply.error("READONLY You can't write against a read only replica.");
         }
+        StoreError::TooLarge { .. } => reply.error_display(format_args!("ERR {error}")),
         error => {
             tracing::error!(error = error as &dyn std::error::Error, "command failed");
             let mut text = format!("ERR {error}");

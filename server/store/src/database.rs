@@ -11,6 +11,7 @@ mod key;
 mod keyspace;
 mod open;
 mod purge;
+mod shed;
 
 pub use apply::{Applied, OriginMap};
 pub(crate) use apply::{context_of, lock_effects};
@@ -31,7 +32,7 @@ use parking_lot::{Mutex, MutexGuard};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use tandem_merge::record::encode_plain;
+use tandem_merge::record::{RECORD_BYTES_MAX, encode_plain};
 use tandem_merge::{
     Clock, Context, Dot, EffectWriter, History, Object, Objects, Origin, OriginIndex, Origins,
     RecordHeader, Stamp,
@@ -125,6 +126,8 @@ pub struct Database {
     pub(crate) replay_from: AtomicU64,
     /// Lsn before which the log belongs to a state that was given up: it is never served.
     pub(crate) serve_from: AtomicU64,
+    /// A checkpoint is wanted since the log turned out to be damaged.
+    pub(crate) distrusts_log: AtomicBool,
     /// Lsn from which a full resync still needs the log; `u64::MAX` while there is none.
     pub(crate) pin: AtomicU64,
     /// Whether a full resync is being received.
@@ -315,6 +318,9 @@ impl Database {
         closes: &[Origin],
     ) -> Result<Receipt, StoreError> {
         self.log.check()?;
+        if effects.len() > RECORD_BYTES_MAX {
+            return Err(too_large(effects.len()));
+        }
         let mut guard = self.commit.lock();
         let commit = &mut *guard;
         let own = commit
@@ -351,6 +357,11 @@ impl Database {
             stamp,
         })
     }
+}
+
+#[cold]
+fn too_large(bytes: usize) -> StoreError {
+    StoreError::TooLarge { bytes }
 }
 
 static EMPTY_ORIGINS: std::sync::LazyLock<Origins> = std::sync::LazyLock::new(Origins::default);
@@ -407,6 +418,22 @@ impl Locked<'_> {
     /// Loads a key whose shard is locked.
     pub fn load(&mut self, key: &[u8]) -> Result<(), StoreError> {
         self.database.cells.load_into(&mut self.guards, key)
+    }
+
+    /// Whether [`commit`](Self::commit) would take these effects, as far as that is known before: for
+    /// a transaction over several databases, all of which write or none.
+    pub fn admits(&self, effects: &EffectWriter) -> Result<(), StoreError> {
+        let bytes = effects.bytes().len();
+        if bytes > RECORD_BYTES_MAX {
+            return Err(too_large(bytes));
+        }
+        if bytes > 0 {
+            self.database.log.check()?;
+            if self.own.is_none() || self.own != self.database.own() {
+                return Err(StoreError::NotWriter);
+            }
+        }
+        Ok(())
     }
 
     /// Writes the effects as one record and applies them. Without effects nothing is written.

@@ -4,6 +4,7 @@ use crate::log::LogError;
 use crate::tree::TreeError;
 use tandem_merge::codec::DecodeError;
 use tandem_merge::history::Refused;
+use tandem_merge::record::RECORD_BYTES_MAX;
 
 /// An error of a database.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,15 @@ pub enum StoreError {
     /// The instance is no writer now.
     #[error("this instance does not write")]
     NotWriter,
+    /// A record that is larger than any receiver takes. Nothing was written.
+    #[error(
+        "this write is a record of {bytes} bytes, at most {RECORD_BYTES_MAX} are possible; write it in \
+         several smaller commands or transactions"
+    )]
+    TooLarge {
+        /// Of its effects.
+        bytes: usize,
+    },
     /// A record must not be applied; the link stops.
     #[error(transparent)]
     Refused(#[from] Refused),

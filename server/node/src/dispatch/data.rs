@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tandem_execute::{CopyRequest, Env, copy_across, execute, fast};
 use tandem_merge::stamp::stamp_of_ms;
-use tandem_merge::{Draft, Objects};
+use tandem_merge::{Draft, Objects, Stamp};
 use tandem_proto::command::{CommandId, CommandSpec};
 use tandem_proto::reply::Reply;
 use tandem_store::hash::{KEY_BYTES_MAX, hash_key};
@@ -178,7 +178,35 @@ fn several(
         execute(spec, args, &mut draft, &mut env, reply);
         draft.finish(0, &mut turn.effects);
     }
-    commit(&mut locked, session, turn)
+    match commit(&mut locked, session, turn) {
+        Err(StoreError::TooLarge { .. })
+            if matches!(spec.id, CommandId::Del | CommandId::Unlink) =>
+        {
+            remove_in_parts(&mut locked, keys(), session, turn)
+        }
+        done => done,
+    }
+}
+
+/// DEL of what one record cannot remove: counters first, then key by key.
+fn remove_in_parts<'k>(
+    locked: &mut Locked<'_>,
+    keys: impl Iterator<Item = &'k [u8]> + Clone,
+    session: &mut Session,
+    turn: &mut Turn,
+) -> Result<(), StoreError> {
+    locked.shed(keys.clone().map(|key| (key, Stamp::MAX)))?;
+    for key in keys {
+        turn.effects.clear();
+        {
+            let (origins, own) = (locked.origins_ref(), locked.own());
+            let mut draft = Draft::new(&*locked, origins, own, locked.now());
+            draft.sweep(key);
+            draft.finish(0, &mut turn.effects);
+        }
+        commit(locked, session, turn)?;
+    }
+    Ok(())
 }
 
 /// COPY into another database: one record there.

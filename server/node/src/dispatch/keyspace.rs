@@ -11,7 +11,7 @@ use tandem_proto::command::CommandId;
 use tandem_proto::glob;
 use tandem_proto::number::parse_i64;
 use tandem_proto::reply::Reply;
-use tandem_store::StoreError;
+use tandem_store::{Locked, StoreError};
 
 pub(super) fn run(
     server: &Arc<Server>,
@@ -76,10 +76,30 @@ fn flush(
             draft.flush(locked.contributors());
             draft.finish(0, &mut turn.effects);
         }
-        commit(&mut locked, session, turn)?;
+        match commit(&mut locked, session, turn) {
+            Err(StoreError::TooLarge { .. }) => flush_in_parts(&mut locked, session, turn)?,
+            done => done?,
+        }
     }
     reply.ok();
     Ok(())
+}
+
+/// FLUSHDB where so many counters are removed that one record cannot say so: they go first.
+fn flush_in_parts(
+    locked: &mut Locked<'_>,
+    session: &mut Session,
+    turn: &mut Turn,
+) -> Result<(), StoreError> {
+    let keys: Vec<Vec<u8>> = locked.contributors().map(|o| o.key().to_vec()).collect();
+    locked.shed(keys.iter().map(|key| (key.as_slice(), Stamp::MAX)))?;
+    turn.effects.clear();
+    {
+        let mut draft = Draft::new(&*locked, locked.origins_ref(), locked.own(), locked.now());
+        draft.flush(locked.contributors());
+        draft.finish(0, &mut turn.effects);
+    }
+    commit(locked, session, turn)
 }
 
 /// The type that SCAN asks for; `None` when no type has that name: nothing is of it.

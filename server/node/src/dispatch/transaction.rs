@@ -203,6 +203,12 @@ fn exec(
     }
     reply.array(steps.len());
     let written = run_steps(server, session, &locks, &steps, &mut answers, reply, turn)?;
+    // All databases take their record, or none does.
+    for (number, effects) in &written {
+        if let Some(locked) = locks.get(number) {
+            locked.admits(effects)?;
+        }
+    }
     for (number, effects) in written {
         if let Some(locked) = locks.get_mut(&number)
             && let Some(receipt) = locked.commit(&effects)?

@@ -6,16 +6,16 @@
 //! ```
 
 use super::receiver::{Receiver, SharedView, origins_from};
+use super::scanning::{Scanned, Scanning};
 use super::shared::{Shared, count};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tandem_merge::record::peek;
 use tandem_merge::{OriginIndex, VersionVector};
 use tandem_proto::status::LinkState;
-use tandem_replicate::message::RecordsFrame;
+use tandem_replicate::message::{FRAME_BYTES_MAX, RecordsFrame};
 use tandem_replicate::{FullMode, Message, Verdict, View};
-use tandem_store::log::{Class, LogReader, ReadError};
-use tandem_store::resync::Source;
+use tandem_store::log::{Class, Entry, LogReader, ReadError};
 use tandem_store::{Database, StoreError};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::block_in_place;
@@ -23,9 +23,10 @@ use tokio::task::block_in_place;
 /// Records and bytes of one batch, and bytes of log that are read for one at most.
 const BATCH_RECORDS: u64 = 2_000;
 const BATCH_BYTES: usize = 256 << 10;
+/// A record above this passes no link; only a log from before records were bounded holds one.
+const LOG_RECORD_MAX: usize = FRAME_BYTES_MAX - (1 << 20);
 const SCAN_BYTES: u64 = 4 << 20;
-/// Objects of one chunk of a full resync, in bytes; a larger object is sent in parts of this size.
-const CHUNK_BYTES: usize = 256 << 10;
+/// A chunk of a full resync above this is sent in parts of this size.
 const PART_BYTES: usize = 4 << 20;
 
 /// Why a database cannot be sent on.
@@ -55,7 +56,7 @@ enum Stage {
     /// Nothing: other full resyncs are served.
     Waiting(FullMode),
     /// All objects.
-    Scan(Box<Source>),
+    Scan(Box<Scanning>),
     /// All records since the scan began.
     Log,
 }
@@ -87,8 +88,6 @@ pub(super) struct Feed {
     place: Option<OwnedSemaphorePermit>,
     /// What was held when the scan began.
     begun: VersionVector,
-    /// Memory of a chunk.
-    packed: Vec<u8>,
 }
 
 impl Feed {
@@ -116,7 +115,6 @@ impl Feed {
             stage,
             place: None,
             begun: VersionVector::new(),
-            packed: Vec::new(),
         })
     }
 
@@ -184,7 +182,7 @@ impl Feed {
         receiver: &Receiver,
         out: &mut Vec<u8>,
     ) -> Result<(), FeedError> {
-        let source = Source::begin(&self.database)?;
+        let source = Scanning::begin(&self.database)?;
         self.begun = source.history().vv.clone();
         // NOTE: what was scanned speaks of origins that are announced afterwards, in front of it.
         self.announce(receiver, out)?;
@@ -209,14 +207,14 @@ impl Feed {
             return Ok(());
         };
         let number = self.database.number;
-        let mut packed = std::mem::take(&mut self.packed);
-        packed.clear();
-        let chunk = source.next_chunk(CHUNK_BYTES, &mut packed)?;
-        let ended = chunk
-            .is_none()
-            .then(|| self.database.commit().history.vv.clone());
+        let found = source.next()?;
+        let ended = match &found {
+            Scanned::NotYet => return Ok(()),
+            Scanned::Chunk(..) => None,
+            Scanned::End => Some(self.database.commit().history.vv.clone()),
+        };
         self.announce(receiver, out)?;
-        if let Some(chunk) = chunk {
+        if let Scanned::Chunk(chunk, packed) = found {
             let mut rest = packed.as_slice();
             while let Some((part, more)) = rest.split_at_checked(PART_BYTES) {
                 Message::FullPart {
@@ -234,6 +232,9 @@ impl Feed {
                 packed: rest,
             }
             .encode(out);
+            if let Stage::Scan(source) = &self.stage {
+                source.give_back(packed);
+            }
         } else if let Some(vv) = ended {
             Message::FullEnd {
                 database: number,
@@ -241,9 +242,6 @@ impl Feed {
             }
             .encode(out);
             self.stage = Stage::Log;
-        }
-        if packed.capacity() <= PART_BYTES {
-            self.packed = packed;
         }
         Ok(())
     }
@@ -257,8 +255,13 @@ impl Feed {
         let mut frame = RecordsFrame::begin(out, number);
         let stop = self.reader.lsn() + SCAN_BYTES;
         let mut echoes = 0;
-        while let Some(entry) = self.reader.next(limit)? {
+        while let Some(entry) = next_entry(&self.database, &mut self.reader, limit)? {
             if entry.class == Class::Record {
+                if entry.payload.len() > LOG_RECORD_MAX {
+                    let (start, bytes) = (entry.start, entry.payload.len());
+                    tracing::error!(database = number, bytes, "a record is too large for a link");
+                    return Err(give_up(&self.database, start));
+                }
                 let (origin, sequence) = peek(entry.payload)?;
                 if !filters {
                     frame.push(out, entry.payload);
@@ -356,6 +359,34 @@ impl Feed {
         .encode(out);
         Ok(())
     }
+}
+
+/// The next entry. Damage is told loudly, and the receiver gets a state instead of the log.
+fn next_entry<'r>(
+    database: &Database,
+    reader: &'r mut LogReader,
+    limit: u64,
+) -> Result<Option<Entry<'r>>, FeedError> {
+    let start = reader.lsn();
+    reader.next(limit).map_err(|error| match error {
+        ReadError::Damaged { position, damage } => {
+            tracing::error!(
+                database = database.number,
+                segment = position.segment,
+                offset = position.offset,
+                %damage,
+                "log damaged: receivers that lack what stands there need a full resync"
+            );
+            give_up(database, start)
+        }
+        error => error.into(),
+    })
+}
+
+/// The log cannot be sent from this lsn on.
+fn give_up(database: &Database, lsn: u64) -> FeedError {
+    database.give_up_log_at(lsn);
+    FeedError::LostPlace
 }
 
 fn is_open(database: u32, receiver: &Receiver) -> bool {

@@ -128,7 +128,10 @@ impl Judge<'_> {
             }
             keys.extend(found.hollow.iter().map(Vec::as_slice));
             for batch in keys.chunks(BATCH_KEYS) {
-                self.remove(batch, swept)?;
+                match self.remove(batch, swept) {
+                    Err(StoreError::TooLarge { .. }) => self.remove_in_parts(batch, swept)?,
+                    done => done?,
+                }
             }
         }
         for key in &found.dead {
@@ -172,6 +175,25 @@ impl Judge<'_> {
             origin.is_some_and(|origin| origin.server_id == own_group)
         });
         heard && (set_here || passed_ms > GRACE_MS)
+    }
+
+    /// Keys whose counters one record cannot remove: the counters go first, each key by itself.
+    fn remove_in_parts(&self, keys: &[&[u8]], swept: &mut Swept) -> Result<(), StoreError> {
+        for key in keys {
+            let shed = {
+                let mut locked = self.database.lock_one(key, self.now)?;
+                let hidden = locked
+                    .object(key)
+                    .map_or(0, |object| object.hidden_upto(locked.now()));
+                locked.shed([(*key, hidden)])?
+            };
+            if let Some(receipt) = shed {
+                self.database.flush(receipt.lsn)?;
+                swept.wrote = true;
+            }
+            self.remove(&[key], swept)?;
+        }
+        Ok(())
     }
 
     /// One record that removes what of these keys is still past its end, or hollow.

@@ -241,3 +241,53 @@ async fn cutting_links_again_and_again_loses_and_repeats_nothing() {
     assert_eq!(a.all(0).len() as u64, written);
     assert_eq!((a.echoes(), b.echoes()), (0, 0));
 }
+
+/// Flips a byte in the first log segment where this text stands.
+fn spoil(directory: &std::path::Path, text: &str) {
+    let path = directory.join("db0/log/log.0000000001");
+    let mut bytes = std::fs::read(&path).expect("the segment");
+    let at = bytes
+        .windows(text.len())
+        .position(|window| window == text.as_bytes())
+        .expect("it stands in the segment");
+    bytes[at] ^= 1;
+    std::fs::write(&path, bytes).expect("writes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_log_damaged_at_run_time_costs_its_readers_a_full_resync_and_no_more() {
+    let dirs = [0, 1, 2].map(|_| tempfile::tempdir().expect("a directory"));
+    let primary = Node::start(dirs[0].path(), &Setup::new(1)).await;
+    primary.promote();
+    for n in 0..200 {
+        primary.set(0, &format!("k{n}"), &format!("value-of-{n}"));
+    }
+    spoil(dirs[0].path(), "value-of-100");
+    let replica = Node::start(dirs[1].path(), &Setup::new(1)).await;
+    replica
+        .links
+        .slaveof("127.0.0.1", primary.port, false)
+        .expect("follows");
+    converged(0, &[&primary, &replica]).await;
+    assert_eq!(replica.all(0).len(), 200);
+    assert_eq!(replica.link().full_resyncs, 1);
+    until("the replica streams", || {
+        replica.link_state() == Some(LinkState::Streaming)
+    })
+    .await;
+    primary.set(0, "later", "streams");
+    converged(0, &[&primary, &replica]).await;
+    assert_eq!(replica.link().full_resyncs, 1, "one state was enough");
+    assert!(primary.database(0).wants_checkpoint());
+    while !primary.database(0).checkpoint().expect("checkpoints") {}
+    assert!(!primary.database(0).wants_checkpoint());
+    let expected = primary.all(0);
+    primary.stop();
+    let again = Node::start(dirs[0].path(), &Setup::new(1)).await;
+    assert_eq!(
+        again.all(0),
+        expected,
+        "the damage is behind the checkpoint"
+    );
+    assert_eq!(again.instance.not_eligible(), None);
+}

@@ -6,6 +6,7 @@ mod basics;
 mod commands;
 mod failover;
 mod info;
+mod large;
 mod pair;
 mod replicas;
 mod restart;

@@ -16,6 +16,7 @@ use crate::error::StoreError;
 use crate::manifest::Manifest;
 use crate::tree::Tree;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// What only one thread at a time may do to a database.
 #[derive(Debug, Default)]
@@ -45,8 +46,7 @@ impl Database {
     pub(crate) fn manifest_in_force(&self, upkeep: &mut Upkeep, replay_from: u64) {
         upkeep.replay_from = replay_from;
         upkeep.tree_changed = false;
-        self.replay_from
-            .store(replay_from, std::sync::atomic::Ordering::Release);
+        self.replay_from.store(replay_from, Ordering::Release);
         for old in upkeep.retired.drain(..) {
             old.doom();
         }
@@ -54,12 +54,13 @@ impl Database {
 
     /// Lsn from which a restart would replay.
     pub fn replay_from(&self) -> u64 {
-        self.replay_from.load(std::sync::atomic::Ordering::Acquire)
+        self.replay_from.load(Ordering::Acquire)
     }
 
     /// Whether the log has grown enough since the last checkpoint.
     pub fn wants_checkpoint(&self) -> bool {
-        self.log.written().saturating_sub(self.replay_from()) >= self.options.checkpoint_log_bytes
+        let grown = self.log.written().saturating_sub(self.replay_from());
+        grown >= self.options.checkpoint_log_bytes || self.distrusts_log.load(Ordering::Acquire)
     }
 
     /// Whether a checkpoint is being written.
@@ -70,6 +71,27 @@ impl Database {
     /// Writes a checkpoint. Returns false when a flush of the whole database overtook it: try again.
     pub fn checkpoint(&self) -> Result<bool, StoreError> {
         let mut upkeep = self.upkeep.lock();
+        let distrusted = self.distrusts_log.swap(false, Ordering::AcqRel);
+        let done = self.write_checkpoint(&mut upkeep, distrusted);
+        if distrusted && !matches!(done, Ok(true)) {
+            self.distrusts_log.store(true, Ordering::Release);
+        }
+        if !done? {
+            return Ok(false);
+        }
+        let tree = self.cells.tree();
+        if tree.run_count() > RUNS_WAIT {
+            // Nothing more is written before there are fewer runs.
+            tree.compact()?;
+        }
+        drop(upkeep);
+        if tree.run_count() > RUNS_MAX && !tree.is_compacting() {
+            tree.compact()?;
+        }
+        Ok(true)
+    }
+
+    fn write_checkpoint(&self, upkeep: &mut Upkeep, distrusted: bool) -> Result<bool, StoreError> {
         let (replay_from, history, stamp) = {
             let commit = self.commit.lock();
             (commit.head(), commit.history.clone(), commit.clock.last)
@@ -80,7 +102,7 @@ impl Database {
             upkeep.tree_changed = true;
             upkeep.retired.extend(retired);
         }
-        if replay_from == upkeep.replay_from && !upkeep.tree_changed {
+        if replay_from == upkeep.replay_from && !upkeep.tree_changed && !distrusted {
             return Ok(true);
         }
         let tree = self.cells.tree();
@@ -106,15 +128,7 @@ impl Database {
             .store(&*self.disk, &self.directory)
             .map_err(StoreError::io("write the manifest"))?;
         self.cells.flushed();
-        self.manifest_in_force(&mut upkeep, replay_from);
-        if tree.run_count() > RUNS_WAIT {
-            // Nothing more is written before there are fewer runs.
-            tree.compact()?;
-        }
-        drop(upkeep);
-        if tree.run_count() > RUNS_MAX && !tree.is_compacting() {
-            tree.compact()?;
-        }
+        self.manifest_in_force(upkeep, replay_from);
         Ok(true)
     }
 }

@@ -5,4 +5,5 @@
 
 mod crash;
 mod hole;
+mod large;
 mod site;
