@@ -11,7 +11,7 @@ use tandem_plan::{Plan, Step};
 use crate::error::{Error, chain};
 use crate::journal::Journal;
 use crate::observe::Tracker;
-use crate::runtime::{Claimed, Runtime};
+use crate::runtime::{Arrangement, Claimed, Runtime};
 
 /// What acting needs.
 #[derive(Debug)]
@@ -51,7 +51,12 @@ impl<R: Runtime> Actor<R> {
                 }
             }
         }
-        Ok(())
+        let arrangement = Arrangement {
+            services: &plan.services,
+            groups: &plan.groups,
+            replies: &plan.replies,
+        };
+        self.runtime.arrange(arrangement).await
     }
 
     /// Makes the claim of a group, when there is one.

@@ -186,12 +186,93 @@ pub enum Error {
     /// A directory to ask about could not be told.
     #[error("{0}")]
     WhichDirectory(String),
+    /// The API server did not do it.
+    #[error("failed to {verb} `{name}`")]
+    Api {
+        /// What was asked.
+        verb: &'static str,
+        /// Of which object.
+        name: String,
+        /// Why.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// There is no API server to talk to.
+    #[error(
+        "failed to connect to Kubernetes; give a kubeconfig, or run in a pod with a service account"
+    )]
+    Connect {
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// An object that was never stored.
+    #[error("the object has no uid: it is not from an API server")]
+    NotStored,
+    /// A pod is about to go, and nothing can take its name until then.
+    #[error("pod `{name}` is still there and is being ended")]
+    PodGoes {
+        /// Which.
+        name: String,
+    },
+    /// A volume is about to go.
+    #[error("volume claim `{name}` is being deleted; it is made anew when it is gone")]
+    VolumeGoes {
+        /// Which.
+        name: String,
+    },
+    /// The node of a pod does not report.
+    #[error(
+        "the node of `{name}` does not report, so its pod cannot be ended; the taint node.kubernetes.io/out-of-service gives it up"
+    )]
+    NodeSilent {
+        /// Which instance.
+        name: String,
+    },
+    /// A Secret has no password.
+    #[error("secret `{secret}` has no key `password` with text in it; add it")]
+    NoPassword {
+        /// Which.
+        secret: String,
+    },
+    /// The system gives no random bytes.
+    #[error("failed to draw a random password")]
+    Random {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Another operator leads.
+    #[error("this operator does not lead any more: {why}")]
+    NotLeader {
+        /// What happened.
+        why: String,
+    },
+    /// A port of the operator is taken.
+    #[error("failed to serve metrics and probes on {address}; give another --metrics-address")]
+    Serve {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// An instance is not known.
     #[error("instance `{0}` is not known to the runtime")]
     UnknownInstance(String),
 }
 
 impl Error {
+    /// A failed call of the API server.
+    pub fn api(verb: &'static str, name: &str) -> impl FnOnce(kube::Error) -> Self {
+        let name = name.to_string();
+        move |source| Self::Api {
+            verb,
+            name,
+            source: Box::new(source),
+        }
+    }
+
     /// A failed read of `path`.
     pub fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();

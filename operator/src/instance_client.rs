@@ -44,6 +44,19 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether the instance has another password.
+    pub fn is_wrong_password(&self) -> bool {
+        match self {
+            Self::Command { source, .. } => {
+                source.kind() == redis::ErrorKind::AuthenticationFailed
+                    || source.code() == Some("WRONGPASS")
+            }
+            Self::Decode { .. } => false,
+        }
+    }
+}
+
 /// The answer to a promotion.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Promotion {
@@ -96,6 +109,21 @@ impl InstanceClient {
             address: address.clone(),
             connection,
         })
+    }
+
+    /// Connects with the first of `passwords` that is taken; without any when none is.
+    pub async fn connect_with_any(
+        address: &Address,
+        passwords: &[String],
+        response_timeout: Duration,
+    ) -> Result<Self, Error> {
+        for password in passwords {
+            match Self::connect(address, Some(password), response_timeout).await {
+                Err(error) if error.is_wrong_password() => {}
+                outcome => return outcome,
+            }
+        }
+        Self::connect(address, None, response_timeout).await
     }
 
     /// `TANDEM STATUS`.

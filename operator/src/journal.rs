@@ -21,11 +21,20 @@ use crate::view::Announcer;
 /// Where services point.
 pub type Services = BTreeMap<ServiceName, Vec<InstanceName>>;
 
+/// Where reports are kept.
+pub trait ReportStore: std::fmt::Debug + Send + Sync + 'static {
+    /// Keeps a report under its name, replacing what is there. Does not wait for anybody.
+    fn save(&self, name: &str, report: &FailoverReport);
+
+    /// Where the report of that name is found, for people.
+    fn place(&self, name: &str) -> String;
+}
+
 /// Reports of one resource.
 #[derive(Debug)]
 pub struct Journal {
     resource: ResourceName,
-    directory: PathBuf,
+    store: Box<dyn ReportStore>,
     announcer: Announcer,
     inner: Mutex<Inner>,
 }
@@ -34,37 +43,35 @@ pub struct Journal {
 struct Inner {
     number: u32,
     open: Vec<Entry>,
-    last: Option<(FailoverReport, PathBuf)>,
+    last: Option<(FailoverReport, String)>,
 }
 
 #[derive(Debug)]
 struct Entry {
     report: FailoverReport,
-    path: PathBuf,
+    name: String,
     served: bool,
 }
 
 impl Journal {
-    /// Reads what is there; new reports are numbered on.
+    /// `last` is the latest report that is kept, with its name; new ones are numbered on.
     pub fn new(
         resource: ResourceName,
-        directory: PathBuf,
+        store: Box<dyn ReportStore>,
+        last: Option<(FailoverReport, String)>,
         announcer: Announcer,
-    ) -> Result<Arc<Self>, Error> {
-        std::fs::create_dir_all(&directory).map_err(Error::write(&directory))?;
-        let last = last_report(&directory)?;
-        let number = last.as_ref().map_or(0, |(_, path)| number_of(path));
+    ) -> Arc<Self> {
         let inner = Inner {
-            number,
+            number: last.as_ref().map_or(0, |(_, name)| number_of(name)),
             open: Vec::new(),
             last,
         };
-        Ok(Arc::new(Self {
+        Arc::new(Self {
             resource,
-            directory,
+            store,
             announcer,
             inner: Mutex::new(inner),
-        }))
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -88,15 +95,14 @@ impl Journal {
             "{:04}-{}-epoch-{}.json",
             inner.number, report.start.group, report.start.epoch
         );
-        let path = self.directory.join(name);
         inner
             .open
             .retain(|entry| entry.report.start.group != report.start.group);
-        save(&report, &path);
-        inner.last = Some((report.clone(), path.clone()));
+        self.store.save(&name, &report);
+        inner.last = Some((report.clone(), name.clone()));
         inner.open.push(Entry {
             report,
-            path,
+            name,
             served: false,
         });
     }
@@ -129,7 +135,7 @@ impl Journal {
         self.lock()
             .last
             .as_ref()
-            .map(|(report, path)| report.summary(&path.display().to_string()))
+            .map(|(report, name)| report.summary(&self.store.place(name)))
     }
 
     fn update(&self, change: impl Fn(&mut FailoverReport) -> bool) {
@@ -140,45 +146,73 @@ impl Journal {
             if !change(&mut entry.report) {
                 continue;
             }
-            save(&entry.report, &entry.path);
+            self.store.save(&entry.name, &entry.report);
             if entry.report.is_served() && !entry.served {
                 entry.served = true;
-                lines.push(entry.report.headline());
+                lines.push(("FailoverServed", entry.report.headline()));
             }
             if entry.report.closed {
-                lines.push(format!("restored: {}", entry.report.headline()));
+                let line = format!("restored: {}", entry.report.headline());
+                lines.push(("FailoverRestored", line));
             }
-            latest = Some((entry.report.clone(), entry.path.clone()));
+            latest = Some((entry.report.clone(), entry.name.clone()));
         }
         inner.open.retain(|entry| !entry.report.closed);
         if latest.is_some() {
             inner.last = latest;
         }
         drop(inner);
-        for line in lines {
-            self.announcer.say(line);
+        for (reason, line) in lines {
+            self.announcer.note(reason, line);
         }
     }
 }
 
-fn save(report: &FailoverReport, path: &Path) {
-    let written = serde_json::to_vec_pretty(report)
-        .map_err(|source| Error::Encode {
-            what: "a failover report",
-            source,
-        })
-        .and_then(|bytes| write_atomically(path, &bytes, Durable::No));
-    if let Err(error) = written {
-        tracing::error!(error = %chain(&error), "failover report not written");
+/// Reports as files of a directory.
+#[derive(Debug)]
+pub struct ReportFiles {
+    directory: PathBuf,
+}
+
+impl ReportFiles {
+    /// Makes the directory when it is not there.
+    pub fn new(directory: PathBuf) -> Result<Self, Error> {
+        std::fs::create_dir_all(&directory).map_err(Error::write(&directory))?;
+        Ok(Self { directory })
     }
 }
 
-fn number_of(path: &Path) -> u32 {
-    path.file_name()
-        .and_then(|name| name.to_str())
-        .and_then(|name| name.split('-').next())
+impl ReportStore for ReportFiles {
+    fn save(&self, name: &str, report: &FailoverReport) {
+        let path = self.directory.join(name);
+        let written = serde_json::to_vec_pretty(report)
+            .map_err(|source| Error::Encode {
+                what: "a failover report",
+                source,
+            })
+            .and_then(|bytes| write_atomically(&path, &bytes, Durable::No));
+        if let Err(error) = written {
+            tracing::error!(error = %chain(&error), "failover report not written");
+        }
+    }
+
+    fn place(&self, name: &str) -> String {
+        self.directory.join(name).display().to_string()
+    }
+}
+
+/// The number that a report's name begins with.
+pub fn number_of(name: &str) -> u32 {
+    name.split('-')
+        .next()
         .and_then(|number| number.parse().ok())
         .unwrap_or(0)
+}
+
+fn number_of_file(path: &Path) -> u32 {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .map_or(0, number_of)
 }
 
 /// The latest report in a directory, with its path.
@@ -195,7 +229,7 @@ pub fn last_report(directory: &Path) -> Result<Option<(FailoverReport, PathBuf)>
             path.extension()
                 .is_some_and(|extension| extension == "json")
         })
-        .max_by_key(|path| number_of(path));
+        .max_by_key(|path| number_of_file(path));
     let Some(path) = newest else { return Ok(None) };
     let bytes = std::fs::read(&path).map_err(Error::read(&path))?;
     let report = serde_json::from_slice(&bytes).map_err(|source| Error::Decode {

@@ -14,9 +14,9 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock::unix_ms;
 use crate::error::{Error, chain};
-use crate::journal::Journal;
+use crate::journal::{Journal, ReportFiles, last_report};
 use crate::manifest;
-use crate::reconcile::{Controller, Publish};
+use crate::reconcile::{Controller, Parts, Publish};
 use crate::runtime::Runtime as _;
 use crate::runtime::process::{Layout, Options, ProcessRuntime, PublishedStatus};
 use crate::telemetry;
@@ -67,11 +67,19 @@ pub async fn run(local: Local) -> Result<(), Error> {
     let runtime = Arc::new(runtime);
     greet(&announcer, &valid, &runtime, &opened.adopted);
 
+    let reports = ReportFiles::new(runtime.layout().failovers())?;
+    let last = last_report(&runtime.layout().failovers())?.map(|(report, path)| {
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        (report, name.unwrap_or_default())
+    });
     let journal = Journal::new(
         valid.name.clone(),
-        runtime.layout().failovers(),
+        Box::new(reports),
+        last,
         announcer.clone(),
-    )?;
+    );
     let publisher = Publisher {
         runtime: Arc::clone(&runtime),
         status,
@@ -81,13 +89,15 @@ pub async fn run(local: Local) -> Result<(), Error> {
         Arc::clone(&runtime),
         runtime.layout().clone(),
     ));
-    let mut controller = Controller::new(
-        valid,
-        Arc::clone(&runtime),
+    let (_wanted, specification) = watch::channel(Arc::new(valid));
+    let mut controller = Controller::new(Parts {
+        specification,
+        runtime: Arc::clone(&runtime),
         journal,
-        announcer.clone(),
+        announcer: announcer.clone(),
         publisher,
-    );
+        conditions: Vec::new(),
+    });
     tokio::select! {
         () = controller.run() => {}
         name = end_signal() => announcer.say(format!("{name}: the instances are stopped")),

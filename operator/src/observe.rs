@@ -32,6 +32,7 @@ pub async fn observe<R: Runtime>(runtime: &R, tracker: &Tracker) -> Result<Obser
         claims,
         services: runtime.services(),
         attempts: tracker.attempts(),
-        ..Observed::default()
+        requests: runtime.requests(),
+        retained: runtime.retained(),
     })
 }

@@ -1,16 +1,18 @@
 //! What a plan is carried out on. Two machines stand behind this trait: processes on this host, and
-//! (a later piece) a Kubernetes cluster. The same plans run on both.
+//! a Kubernetes cluster. The same plans run on both.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tandem_api::{GroupName, InstanceName, ServiceName};
-use tandem_plan::outcome::{ClaimStep, DesiredInstance};
-use tandem_plan::{Address, Claim, Process};
+use tandem_plan::observed::Retained;
+use tandem_plan::outcome::{ClaimStep, DesiredInstance, GroupPlan};
+use tandem_plan::{Address, Claim, Placement, Process, Reply, Request};
 use tokio::sync::Notify;
 
 use crate::error::Error;
 
+pub mod kubernetes;
 pub mod process;
 
 /// What is seen of one instance without asking it.
@@ -20,8 +22,23 @@ pub struct Seen {
     pub process: Process,
     /// Number of this life of its process; changes with each start.
     pub life: u64,
-    /// Where it serves clients.
+    /// Where it serves clients; without host while it has no address.
     pub address: Address,
+    /// Where and how it stands.
+    pub placement: Placement,
+    /// Settings that this life of it is known to have; `None` when they cannot change while it runs.
+    pub settings: Option<BTreeMap<String, String>>,
+}
+
+/// What a plan says besides steps, for the runtime to arrange in each round.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrangement<'a> {
+    /// Where services point.
+    pub services: &'a BTreeMap<ServiceName, Vec<InstanceName>>,
+    /// The groups, as they were found.
+    pub groups: &'a [GroupPlan],
+    /// Requests that were answered.
+    pub replies: &'a [Reply],
 }
 
 /// Outcome of a compare-and-swap.
@@ -38,8 +55,15 @@ pub trait Runtime: Send + Sync + 'static {
     /// Processes and addresses of the instances it knows.
     fn instances(&self) -> BTreeMap<InstanceName, Seen>;
 
-    /// Reads all claims afresh.
+    /// All claims, as good as is known without asking far away.
     fn claims(&self) -> impl Future<Output = Result<BTreeMap<GroupName, Claim>, Error>> + Send;
+
+    /// All claims, read where they are kept.
+    fn claims_afresh(
+        &self,
+    ) -> impl Future<Output = Result<BTreeMap<GroupName, Claim>, Error>> + Send {
+        self.claims()
+    }
 
     /// Replaces a claim if it is what the step expects.
     fn claim(&self, step: &ClaimStep) -> impl Future<Output = Result<Claimed, Error>> + Send;
@@ -67,8 +91,33 @@ pub trait Runtime: Send + Sync + 'static {
     /// Stops an instance; its data stays.
     fn stop(&self, instance: &InstanceName) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Password of the instances.
-    fn password(&self) -> Option<&str>;
+    /// Password of the instances, and older ones that an instance may still have.
+    fn passwords(&self) -> Vec<String>;
+
+    /// What people asked for.
+    fn requests(&self) -> Vec<Request> {
+        Vec::new()
+    }
+
+    /// Volumes that were found, with whose data they hold.
+    fn retained(&self) -> BTreeMap<InstanceName, Retained> {
+        BTreeMap::new()
+    }
+
+    /// Notes settings that an instance has taken.
+    fn configured(&self, instance: &InstanceName, settings: &BTreeMap<String, String>) {
+        tracing::debug!(%instance, ?settings, "settings taken");
+    }
+
+    /// Arranges what follows from a plan and is no step: called in each round, does nothing when all
+    /// is as it should be.
+    fn arrange(
+        &self,
+        arrangement: Arrangement<'_>,
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        let _ = arrangement;
+        async { Ok(()) }
+    }
 
     /// Woken by every change of a process.
     fn changed(&self) -> Arc<Notify>;

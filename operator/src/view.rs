@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tandem_api::condition::rfc3339;
 use tandem_api::double_master::DoubleMasterStatus;
+use tandem_plan::events::{Event, Severity};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -23,23 +24,67 @@ const WIDTH_DEFAULT: usize = 160;
 /// The mouth of the runtime: one line for people, also logged.
 #[derive(Debug, Clone)]
 pub struct Announcer {
-    lines: mpsc::Sender<String>,
+    lines: mpsc::Sender<Announcement>,
+}
+
+/// Something that is said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// When, Unix milliseconds.
+    pub at_ms: u64,
+    /// One word that is stable; empty for a mere remark.
+    pub reason: String,
+    /// How loud.
+    pub severity: Severity,
+    /// For people.
+    pub message: String,
+}
+
+impl std::fmt::Display for Announcement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let time = rfc3339(self.at_ms);
+        let clock = time.get(11..23).unwrap_or_default();
+        write!(f, "{clock} {}", self.message)
+    }
 }
 
 impl Announcer {
     /// An announcer and where its lines come out.
-    pub fn channel() -> (Self, mpsc::Receiver<String>) {
+    pub fn channel() -> (Self, mpsc::Receiver<Announcement>) {
         let (lines, out) = mpsc::channel(LINES_MAX);
         (Self { lines }, out)
     }
 
     /// Says a line.
     pub fn say(&self, line: impl Into<String>) {
-        let line = line.into();
-        tracing::info!(event = %line, "event");
-        let time = rfc3339(unix_ms());
-        let clock = time.get(11..23).unwrap_or_default();
-        if self.lines.try_send(format!("{clock} {line}")).is_err() {
+        self.note("", line);
+    }
+
+    /// Says a line of which `reason` says what kind it is.
+    pub fn note(&self, reason: &str, line: impl Into<String>) {
+        self.send(reason.into(), Severity::Normal, line.into());
+    }
+
+    /// Says a line that is bad news.
+    pub fn warn(&self, reason: &str, line: impl Into<String>) {
+        self.send(reason.into(), Severity::Warning, line.into());
+    }
+
+    /// Says an event of a plan.
+    pub fn event(&self, event: &Event) {
+        let reason = format!("{:?}", event.reason);
+        self.send(reason, event.reason.severity(), event.message.clone());
+    }
+
+    fn send(&self, reason: String, severity: Severity, message: String) {
+        tracing::info!(reason, event = %message, "event");
+        let said = Announcement {
+            at_ms: unix_ms(),
+            reason,
+            severity,
+            message,
+        };
+        if self.lines.try_send(said).is_err() {
             tracing::warn!("nobody reads the event lines");
         }
     }
@@ -47,7 +92,7 @@ impl Announcer {
 
 /// Shows events, and on a terminal the table, until both sources end.
 pub async fn show(
-    mut lines: mpsc::Receiver<String>,
+    mut lines: mpsc::Receiver<Announcement>,
     mut status: watch::Receiver<DoubleMasterStatus>,
 ) {
     let mut screen = Screen::new();
@@ -56,7 +101,7 @@ pub async fn show(
     loop {
         tokio::select! {
             line = lines.recv() => match line {
-                Some(line) => screen.line(&line),
+                Some(said) => screen.line(&said.to_string()),
                 None => return,
             },
             _ = ticks.tick(), if screen.is_terminal => {

@@ -122,6 +122,7 @@ impl<R: Runtime> StepTask<R> {
                     .await?
                     .configure(settings)
                     .await?;
+                self.runtime.configured(instance, settings);
             }
         }
         Ok(done)
@@ -136,7 +137,11 @@ impl<R: Runtime> StepTask<R> {
             Step::Fence { primary, .. } | Step::Follow { primary, .. } => primary,
             _ => return Ok(()),
         };
-        let claims = self.runtime.claims().await?;
+        let claims = if self.step.is_disruptive() {
+            self.runtime.claims_afresh().await?
+        } else {
+            self.runtime.claims().await?
+        };
         let is_present = claims
             .values()
             .any(|claim| claim.epoch == epoch && claim.instance == *holder);
@@ -156,6 +161,7 @@ impl<R: Runtime> StepTask<R> {
     fn address(&self, name: &InstanceName) -> Result<Address, StepError> {
         let seen = self.runtime.instances().remove(name);
         seen.map(|seen| seen.address)
+            .filter(|address| !address.host.is_empty())
             .ok_or_else(|| StepError::Unknown(name.clone()))
     }
 
@@ -165,6 +171,6 @@ impl<R: Runtime> StepTask<R> {
         deadline: Duration,
     ) -> Result<InstanceClient, StepError> {
         let address = self.address(name)?;
-        Ok(InstanceClient::connect(&address, self.runtime.password(), deadline).await?)
+        Ok(InstanceClient::connect_with_any(&address, &self.runtime.passwords(), deadline).await?)
     }
 }

@@ -4,6 +4,7 @@
 //! for: so a hang is found within the hang timeout, not within a sum of timeouts, and an operator that
 //! was stopped itself has missed nothing.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use tandem_api::InstanceName;
 use tandem_plan::{Address, Process};
 use tandem_proto::status::InstanceStatus;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::tracker::Tracker;
@@ -28,21 +29,41 @@ type Pending = Pin<Box<dyn Future<Output = Asked> + Send>>;
 #[derive(Debug, Default)]
 pub struct Prober {
     tasks: JoinSet<()>,
+    pace: Duration,
+    probed: BTreeMap<InstanceName, AbortHandle>,
 }
 
 impl Prober {
-    /// Probes every instance that the runtime knows.
-    pub fn start<R: Runtime>(runtime: &Arc<R>, tracker: &Arc<Tracker>, pace: Duration) -> Self {
-        let mut tasks = JoinSet::new();
-        for name in runtime.instances().into_keys() {
-            tasks.spawn(probe(Arc::clone(runtime), Arc::clone(tracker), name, pace));
+    /// Probes every instance that the runtime knows now, each at `pace`. To be called whenever there
+    /// may be other ones.
+    pub fn cover<R: Runtime>(&mut self, runtime: &Arc<R>, tracker: &Arc<Tracker>, pace: Duration) {
+        let known = runtime.instances();
+        if self.pace != pace {
+            self.stop();
+            self.pace = pace;
         }
-        Self { tasks }
+        self.probed.retain(|name, task| {
+            let stays = known.contains_key(name);
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        for name in known.into_keys() {
+            if !self.probed.contains_key(&name) {
+                let probing = probe(Arc::clone(runtime), Arc::clone(tracker), name.clone(), pace);
+                let task = self.tasks.spawn(probing);
+                self.probed.insert(name, task);
+            }
+        }
+        // Those that were ended leave nothing behind.
+        while self.tasks.try_join_next().is_some() {}
     }
 
     /// Ends all probes.
     pub fn stop(&mut self) {
         self.tasks.abort_all();
+        self.probed.clear();
     }
 }
 
@@ -106,8 +127,7 @@ async fn probe<R: Runtime>(
                 tracker.missed(&name, life);
             }
         }
-        let password = runtime.password().map(str::to_string);
-        let pending = Box::pin(ask(client.take(), address, password));
+        let pending = Box::pin(ask(client.take(), address, runtime.passwords()));
         question = Some(Question {
             asked: Instant::now(),
             life,
@@ -146,16 +166,19 @@ fn note(
 
 fn running<R: Runtime>(runtime: &R, name: &InstanceName) -> Option<(u64, Address)> {
     let seen = runtime.instances().remove(name)?;
+    if seen.address.host.is_empty() {
+        return None;
+    }
     match seen.process {
         Process::Running { .. } | Process::Unknown => Some((seen.life, seen.address)),
         Process::Absent | Process::Exited { .. } => None,
     }
 }
 
-async fn ask(client: Option<InstanceClient>, address: Address, password: Option<String>) -> Asked {
+async fn ask(client: Option<InstanceClient>, address: Address, passwords: Vec<String>) -> Asked {
     let connected = match client {
         Some(client) => Ok(client),
-        None => InstanceClient::connect(&address, password.as_deref(), GIVE_UP).await,
+        None => InstanceClient::connect_with_any(&address, &passwords, GIVE_UP).await,
     };
     match connected {
         Err(error) => (None, Err(error)),

@@ -1,11 +1,12 @@
 //! The latest word of every instance, and which steps are under way. Instants in, ages out.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tandem_api::InstanceName;
-use tandem_plan::{Answer, Attempt, InstanceObservation, Placement, Step};
+use tandem_plan::{Answer, Attempt, InstanceObservation, Step};
 use tandem_proto::status::InstanceStatus;
 use tokio::sync::Notify;
 
@@ -23,7 +24,7 @@ pub struct Tracker {
     inner: Mutex<Inner>,
     changed: Arc<Notify>,
     /// Whether the age of unsynced writes says anything (not with `appendfsync no`).
-    syncs: bool,
+    syncs: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -81,12 +82,17 @@ impl Tracked {
 
 impl Tracker {
     /// An empty one; `changed` is woken when there is something new to plan from.
-    pub fn new(changed: Arc<Notify>, syncs: bool) -> Self {
+    pub fn new(changed: Arc<Notify>) -> Self {
         Self {
             inner: Mutex::new(Inner::default()),
             changed,
-            syncs,
+            syncs: AtomicBool::new(true),
         }
+    }
+
+    /// Says whether the instances make their writes durable by themselves.
+    pub fn set_syncs(&self, syncs: bool) {
+        self.syncs.store(syncs, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -109,7 +115,7 @@ impl Tracker {
 
     /// Notes an answer to a question asked at `asked`, by the process in its `life`.
     pub fn answered(&self, name: &InstanceName, life: u64, asked: Instant, status: InstanceStatus) {
-        let syncs = self.syncs;
+        let syncs = self.syncs.load(Ordering::Relaxed);
         self.with(name, |tracked| {
             tracked.enter_life(life);
             tracked.missed = 0;
@@ -208,8 +214,8 @@ impl Tracker {
                 missed_probes: tracked.missed,
                 unsynced_ms: tracked.unsynced_since.map_or(0, millis),
                 busy: tracked.busy.as_ref().map(|busy| busy.key.clone()),
-                placement: Placement::default(),
-                settings: None,
+                placement: seen.placement.clone(),
+                settings: seen.settings.clone(),
             }
         })
     }

@@ -22,5 +22,5 @@ pub use layout::Layout;
 pub use machine::{Opened, Options, ProcessRuntime};
 pub use ports::Ports;
 pub use proc_table::{ProcessId, SESSION_VARIABLE, enter_own_session};
-pub use secret::read_password;
+pub use secret::{random_password, read_password};
 pub use state::{PublishedStatus, State};

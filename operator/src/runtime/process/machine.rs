@@ -9,7 +9,7 @@ use std::time::Duration;
 use tandem_api::{GroupName, InstanceName, ServiceName};
 use tandem_plan::double_master::Validated;
 use tandem_plan::outcome::{ClaimStep, DesiredInstance};
-use tandem_plan::{Address, Claim};
+use tandem_plan::{Address, Claim, Placement};
 use tokio::sync::Notify;
 
 use super::adopt::{self, Expected};
@@ -253,6 +253,8 @@ impl Runtime for ProcessRuntime {
                         process,
                         life,
                         address: self.ports.instance(name),
+                        placement: Placement::default(),
+                        settings: None,
                     },
                 )
             })
@@ -311,8 +313,8 @@ impl Runtime for ProcessRuntime {
         self.record()
     }
 
-    fn password(&self) -> Option<&str> {
-        self.password.as_deref()
+    fn passwords(&self) -> Vec<String> {
+        self.password.clone().into_iter().collect()
     }
 
     fn changed(&self) -> Arc<Notify> {

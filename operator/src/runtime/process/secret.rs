@@ -20,14 +20,19 @@ pub(super) fn read_or_create(layout: &Layout, name: &str) -> Result<String, Erro
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory).map_err(Error::write(directory))?;
     }
+    let password = random_password().map_err(Error::write(&path))?;
+    write_private(&path, format!("{password}\n").as_bytes())?;
+    Ok(password)
+}
+
+/// A password that nobody guesses.
+pub fn random_password() -> std::io::Result<String> {
     let mut random = [0_u8; RANDOM_BYTES];
-    getrandom::fill(&mut random)
-        .map_err(|error| Error::write(&path)(std::io::Error::other(error.to_string())))?;
+    getrandom::fill(&mut random).map_err(|error| std::io::Error::other(error.to_string()))?;
     let mut password = String::with_capacity(2 * RANDOM_BYTES);
     for byte in random {
         let _ = write!(password, "{byte:02x}");
     }
-    write_private(&path, format!("{password}\n").as_bytes())?;
     Ok(password)
 }
 

@@ -1,0 +1,173 @@
+//! The password of the instances: read from its Secret, made when there is none, and changed on running
+//! instances when the Secret changes.
+//!
+//! First every instance learns what to give to the others (`masterauth`), then what to ask for
+//! (`requirepass`): links that stand stay, and one that breaks in between comes back by itself.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::{ObjectMeta, PostParams};
+use tandem_api::double_master::ReclaimPolicy;
+use tandem_plan::{Address, Process};
+
+use super::cache::Key;
+use super::machine::KubernetesRuntime;
+use super::names::{MANAGER, common_labels};
+use super::objects::PASSWORD_KEY;
+use super::wanted::Wanted;
+use crate::error::Error;
+use crate::instance_client::InstanceClient;
+use crate::runtime::Runtime as _;
+use crate::runtime::process::random_password;
+use crate::view::Announcer;
+
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(2);
+/// Older passwords that are still tried.
+const KEPT_MAX: usize = 3;
+
+/// The passwords of one resource.
+#[derive(Debug, Default)]
+pub(super) struct Passwords {
+    version: Option<String>,
+    /// The present one first, older ones behind it.
+    known: Vec<String>,
+    /// Whether an instance may still have an older one.
+    is_changing: bool,
+}
+
+impl Passwords {
+    /// Brings the instances to what the Secret says. Returns whether all of them are there.
+    pub(super) async fn keep(
+        &mut self,
+        runtime: &KubernetesRuntime,
+        wanted: &Wanted,
+        announcer: &Announcer,
+    ) -> Result<bool, Error> {
+        let Some(name) = &wanted.valid.secret_name else {
+            return Ok(true);
+        };
+        let version = runtime
+            .world()
+            .secret_version(&Key::new(wanted.key.namespace.clone(), name.clone()));
+        if version.is_none() || version != self.version || self.known.is_empty() {
+            let (password, read) = read_or_create(runtime, wanted, name).await?;
+            self.version = Some(read);
+            if self.known.first() != Some(&password) {
+                self.is_changing = !self.known.is_empty();
+                self.known.retain(|known| *known != password);
+                self.known.insert(0, password);
+                self.known.truncate(KEPT_MAX);
+                runtime.take_passwords(self.known.clone());
+                if self.is_changing {
+                    announcer.note(
+                        "PasswordChanging",
+                        format!("{name} has another password: the instances are told"),
+                    );
+                }
+            }
+        }
+        if self.is_changing && tell_all(runtime, &self.known).await {
+            self.is_changing = false;
+            announcer.note("PasswordChanged", "all instances have the new password");
+        }
+        Ok(!self.is_changing)
+    }
+}
+
+/// The password and the version of its Secret.
+async fn read_or_create(
+    runtime: &KubernetesRuntime,
+    wanted: &Wanted,
+    name: &str,
+) -> Result<(String, String), Error> {
+    let api: Api<Secret> = runtime.world().api(Some(&wanted.key.namespace));
+    let secret = match api
+        .get_opt(name)
+        .await
+        .map_err(Error::api("get secret", name))?
+    {
+        Some(secret) => secret,
+        None => {
+            let params = PostParams {
+                field_manager: Some(MANAGER.into()),
+                ..PostParams::default()
+            };
+            let secret = generated(wanted, name)?;
+            api.create(&params, &secret)
+                .await
+                .map_err(Error::api("create secret", name))?
+        }
+    };
+    let version = secret.metadata.resource_version.clone().unwrap_or_default();
+    secret
+        .data
+        .as_ref()
+        .and_then(|data| data.get(PASSWORD_KEY))
+        .and_then(|bytes| String::from_utf8(bytes.0.clone()).ok())
+        .map(|text| text.trim_end_matches(['\r', '\n']).to_string())
+        .filter(|password| !password.is_empty())
+        .map(|password| (password, version))
+        .ok_or_else(|| Error::NoPassword {
+            secret: name.into(),
+        })
+}
+
+fn generated(wanted: &Wanted, name: &str) -> Result<Secret, Error> {
+    let password = random_password().map_err(|source| Error::Random { source })?;
+    Ok(Secret {
+        metadata: ObjectMeta {
+            name: Some(name.into()),
+            namespace: Some(wanted.key.namespace.clone()),
+            labels: Some(common_labels(&wanted.valid.name)),
+            // Data that stay need the password that people know.
+            owner_references: (wanted.valid.reclaim_policy == ReclaimPolicy::Delete)
+                .then(|| vec![wanted.owner.clone()]),
+            ..ObjectMeta::default()
+        },
+        data: Some([(PASSWORD_KEY.to_string(), ByteString(password.into_bytes()))].into()),
+        ..Secret::default()
+    })
+}
+
+/// Tells every running instance the first of `passwords`. Returns whether all have it.
+async fn tell_all(runtime: &KubernetesRuntime, passwords: &[String]) -> bool {
+    let addresses: Vec<Address> = runtime
+        .instances()
+        .into_values()
+        .filter(|seen| matches!(seen.process, Process::Running { .. } | Process::Unknown))
+        .map(|seen| seen.address)
+        .filter(|address| !address.host.is_empty())
+        .collect();
+    let mut is_told = true;
+    for key in ["masterauth", "requirepass"] {
+        let tells = addresses
+            .iter()
+            .map(|address| tell(address, passwords, key));
+        for outcome in join_all(tells).await {
+            if let Err(error) = outcome {
+                tracing::warn!(error = %crate::error::chain(&error), "password not changed, trying again");
+                is_told = false;
+            }
+        }
+    }
+    is_told
+}
+
+async fn tell(
+    address: &Address,
+    passwords: &[String],
+    key: &str,
+) -> Result<(), crate::instance_client::Error> {
+    let Some(password) = passwords.first() else {
+        return Ok(());
+    };
+    let settings = [(key.to_string(), password.clone())].into();
+    InstanceClient::connect_with_any(address, passwords, COMMAND_TIMEOUT)
+        .await?
+        .configure(&settings)
+        .await
+}
