@@ -21,13 +21,18 @@ const REPAIR_LOOK: Duration = Duration::from_millis(200);
 /// others.
 pub fn take_role(server: &Arc<Server>, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
     let instance = &server.instance;
-    let is_waiting = instance.config.read().boot_role == BootRole::Waiting;
+    let boot_role = instance.config.read().boot_role;
     let follows = take_configuration(server)?;
-    if is_waiting {
-        return Ok(instance.stop_writing(|meta| meta.role = StoredRole::Waiting)?);
-    }
     let meta = instance.meta();
     let is_new = meta.epoch == 0 && meta.writer_epoch == 0;
+    let must_wait = match boot_role {
+        BootRole::Waiting => true,
+        BootRole::Resume => is_new,
+        BootRole::Auto => false,
+    };
+    if must_wait {
+        return Ok(instance.stop_writing(|meta| meta.role = StoredRole::Waiting)?);
+    }
     match meta.role {
         StoredRole::Replica if follows || meta.follow.is_some() => return Ok(()),
         StoredRole::Waiting if !is_new => {

@@ -297,6 +297,9 @@ pub enum AppendFsync {
 pub enum BootRole {
     /// Resumes its last role, or writes if it never had one: started by hand.
     Auto,
+    /// Resumes its last role, or waits if it never had one: an operator gives the first one, and its
+    /// absence is no reason for a restart to be an outage.
+    Resume,
     /// Writes nothing until it is told: started by an operator.
     Waiting,
 }

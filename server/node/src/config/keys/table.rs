@@ -28,7 +28,11 @@ const FSYNC_WORDS: &[(&str, AppendFsync)] = &[
     ("no", AppendFsync::No),
 ];
 const BOOT_ROLE_WORDS: &[(&str, BootRole)] =
-    &[("auto", BootRole::Auto), ("waiting", BootRole::Waiting)];
+    &[
+        ("auto", BootRole::Auto),
+        ("resume", BootRole::Resume),
+        ("waiting", BootRole::Waiting),
+    ];
 /// Redis' words first, then Pika's.
 const LOG_LEVEL_WORDS: &[(&str, LogLevel)] = &[
     ("debug", LogLevel::Debug),
