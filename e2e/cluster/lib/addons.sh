@@ -1,17 +1,23 @@
 # What makes nodes a cluster: images of the parts that run in pods, name resolution, volumes.
 
-# make_images: each holds one program.
-make_images() {
-    local name
-    for name in pause:pause coredns:coredns local-path:local-path-provisioner; do
-        make_image "${name##*:}" "$(folder_of "${name%%:*}")/${name##*:}"
-    done
-    make_image busybox "$(command -v busybox)"
+# image_archives: where the archives of these parts are, each kept beside its program.
+image_archives() {
+    printf '%s/image.tar\n' "$(folder_of pause)" "$(folder_of coredns)" "$(folder_of local-path)" "$(folder_of busybox)"
 }
 
-# make_image NAME PROGRAM: busybox also gets the names that it answers to.
+make_images() {
+    local name
+    mkdir -p "$(folder_of busybox)"
+    make_image busybox busybox "$(command -v busybox)"
+    for name in pause:pause coredns:coredns local-path:local-path-provisioner; do
+        make_image "${name%%:*}" "${name##*:}" "$(folder_of "${name%%:*}")/${name##*:}"
+    done
+}
+
+# make_image COMPONENT NAME PROGRAM: holds that program; busybox has all the names that it answers to.
 make_image() {
-    local name=$1 program=$2 out=$IMAGES/$1.tar folder applet
+    local name=$2 program=$3 out folder applet
+    out=$(folder_of "$1")/image.tar
     [ ! -f "$out" ] || return 0
     folder=$(mktemp -d)
     mkdir -p "$folder/bin"

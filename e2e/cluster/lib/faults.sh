@@ -77,7 +77,8 @@ fault_node_start() {
     if ! is_running "kubelet-$1"; then
         # Addresses that pods had before: their network went with the power.
         rm -rf "${DATA:?}/$1/addresses"
-        make_node "$number"
+        boot_node "$number"
+        serve_node "$number"
         did "$1 starts"
     fi
     forget "kill-$1"

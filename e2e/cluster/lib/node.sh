@@ -1,12 +1,24 @@
 # One node: its container runtime, its kubelet and its kube-proxy, all in its network namespace.
 
 make_node() {
+    local archives
     make_node_identity "$1"
+    boot_node "$1"
+    mapfile -t archives < <(image_archives)
+    import_images "node$1" "${archives[@]}"
+    serve_node "$1"
+}
+
+# boot_node NUMBER: up to where containers can run.
+boot_node() {
     make_node_network "$1"
     configure_node "$1"
     make_cgroup "node$1"
     start_runtime "node$1"
-    import_images "node$1" "$IMAGES"/*.tar
+}
+
+# serve_node NUMBER: joins the cluster.
+serve_node() {
     start_kubelet "node$1" "$(node_address "$1")"
     start_proxy "node$1" "node$1"
 }
@@ -88,6 +100,7 @@ clusterDNS: [$DNS_ADDRESS]
 clusterDomain: cluster.local
 resolvConf: ""
 nodeStatusUpdateFrequency: 4s
+podLogsDir: $DATA/$node/logs
 imageGCHighThresholdPercent: 100
 evictionHard:
   memory.available: 100Mi
@@ -154,12 +167,27 @@ end_node() {
         sleep 0.05
     done
     [ ${#pids[@]} -eq 0 ] || fail "processes of $node do not end: ${pids[*]}"
+    remove_strays "$node"
     rm -f "$RUN/containerd-$node.pid" "$RUN/kubelet-$node.pid" "$RUN/proxy-$node.pid"
     unmount_below "$RUN/$node"
     unmount_below "$DATA/$node"
     rm -rf "${RUN:?}/$node"
     remove_cgroup "$node"
     remove_namespace "$node"
+}
+
+# remove_strays NODE: what runtime and kubelet put outside of the state, wherever they are told to work.
+remove_strays() {
+    local file socket link
+    for file in "$RUN/$1"/containerd/io.containerd.runtime.v2.task/k8s.io/*/bootstrap.json; do
+        [ -f "$file" ] || continue
+        rm -rf "/run/containerd/runc/k8s.io/$(basename "$(dirname "$file")")"
+        socket=$(sed -n 's|.*"address":"unix://\(/[^"]*\)".*|\1|p' "$file")
+        [ -z "$socket" ] || rm -f "$socket"
+    done
+    for link in /var/log/containers/*; do
+        if [[ $(readlink "$link") == "$DATA/$1/"* ]]; then rm -f "$link"; fi
+    done
 }
 
 # unmount_below FOLDER: the deepest first.

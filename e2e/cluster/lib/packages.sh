@@ -2,9 +2,10 @@
 
 # need_packages NAME...: installs the missing ones, where the distribution is a Debian.
 need_packages() {
-    local name missing=()
+    local name missing=() present
+    present=" $(dpkg-query -W -f '${db:Status-Status}:${Package} ' "$@" 2>/dev/null || true)"
     for name in "$@"; do
-        dpkg-query -W -f '${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || missing+=("$name")
+        [[ $present == *" installed:$name "* ]] || missing+=("$name")
     done
     [ ${#missing[@]} -gt 0 ] || return 0
     command -v apt-get >/dev/null ||

@@ -9,7 +9,6 @@ LOG=$STATE/log       # one file for each process
 RUN=$STATE/run       # NAME.pid, NAME.start and sockets
 ETC=$STATE/etc       # configuration files
 DATA=$STATE/data     # what etcd, containerd, kubelets and volumes store
-IMAGES=$STATE/images # archives that every node imports
 KUBECONFIG_FILE=$PKI/admin.kubeconfig
 
 BRIDGE=tandem0

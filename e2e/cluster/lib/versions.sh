@@ -9,6 +9,7 @@ RUNC=v1.5.2
 COREDNS=v1.15.0
 LOCAL_PATH=v0.0.30
 PAUSE=v1
+BUSYBOX=v1 # the distribution's
 HELM=v3.22.0
 KWOK=v0.8.0
 KIND=v0.33.0
