@@ -203,7 +203,10 @@ fault_delay() {
         return
     fi
     note "delay-${1//\//-}" undelay "${1//\//-}" "${sandbox%% *}" "$link"
-    inside "${sandbox%% *}" tc qdisc replace dev "$link" root netem delay "${2}ms" ${3:+loss "$3%"}
+    if ! inside "${sandbox%% *}" tc qdisc replace dev "$link" root netem delay "${2}ms" ${3:+loss "$3%"}; then
+        forget "delay-${1//\//-}"
+        fail "packets to $1 cannot be delayed" "the kernel has to have netem (module sch_netem)"
+    fi
     did "packets to $1 take $2 ms longer${3:+, $3% of them are lost}"
 }
 
