@@ -20,6 +20,7 @@ mod hello;
 mod queue;
 mod receive;
 mod receiver;
+mod scanning;
 mod shared;
 mod ship;
 mod take_over;

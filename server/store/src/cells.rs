@@ -7,7 +7,7 @@ mod key;
 use crate::counts::Counts;
 use crate::error::StoreError;
 use crate::hash::{SHARDS, SLICES, hash_key, shard_of, slice_of, slice_range};
-use crate::shard::{Place, Shard, mark, tree_marks};
+use crate::shard::{Place, Shard, WARMED, mark, tree_marks};
 use crate::span::Span;
 use crate::tree::{Stored, Tree};
 use parking_lot::{Mutex, MutexGuard, RwLock};
@@ -92,9 +92,10 @@ pub fn decode_own(key: &[u8], state: &[u8]) -> Result<Object, StoreError> {
 impl Cells {
     /// Empty shards over `tree`.
     pub fn new(tree: Arc<Tree>, origins: &Arc<Origins>, counts: Counts, counted: bool) -> Self {
+        let whole = tree.is_empty();
         let cells = Self {
             shards: (0..SHARDS)
-                .map(|_| Mutex::new(Shard::new(Arc::clone(origins))))
+                .map(|_| Mutex::new(Shard::new(Arc::clone(origins), whole)))
                 .collect(),
             tree: RwLock::new(tree),
             counted: AtomicBool::new(counted),
@@ -196,6 +197,9 @@ impl Cells {
         hash: u64,
         key: &[u8],
     ) -> Result<(Option<Place>, bool), StoreError> {
+        if shard.is_whole(slice_of(hash)) {
+            return Ok((None, false));
+        }
         let tree = self.tree.read();
         if tree.is_empty() {
             return Ok((None, false));
@@ -346,7 +350,7 @@ impl Cells {
         resident.sort_unstable_by(|a, b| (a.0, a.1.key()).cmp(&(b.0, b.1.key())));
         let (first, last) = slice_range(at, slice);
         let tree = self.tree();
-        let mut stored: Box<dyn Iterator<Item = _>> = if tree.is_empty() {
+        let mut stored: Box<dyn Iterator<Item = _>> = if tree.is_empty() || shard.is_whole(slice) {
             Box::new(std::iter::empty())
         } else {
             Box::new(tree.scan(first.max(from), last))
@@ -435,6 +439,15 @@ impl Cells {
         }
     }
 
+    /// Brings the memory of a slice's objects near, a few at a time, so that whoever visits them all
+    /// under the shard's lock does not hold it for as long as memory takes.
+    pub(crate) fn warm(&self, at: usize, slice: usize) {
+        let mut from = 0;
+        while self.shards[at].lock().warm(slice, from, WARMED) {
+            from += WARMED;
+        }
+    }
+
     /// Hands every dirty object to the tree in one sorted run; `grown` is raised by the number of
     /// keys that the tree gains (also on failure: their marks say so already, and they stay dirty).
     /// Objects stay marked [`mark::FLUSHING`] until [`Cells::flushed`]. `seal` runs when all is
@@ -452,13 +465,14 @@ impl Cells {
                 for slice in 0..SLICES {
                     arena.clear();
                     spans.clear();
+                    self.warm(at, slice);
                     *grown +=
                         take_dirty(&mut self.shards[at].lock(), slice, &mut arena, &mut spans);
                     spans.sort_unstable_by(|a, b| {
                         (a.hash, a.key(&arena)).cmp(&(b.hash, b.key(&arena)))
                     });
                     for span in &spans {
-                        sink.put(span.key(&arena), span.state(&arena))?;
+                        sink.put_at(span.hash, span.key(&arena), span.state(&arena))?;
                     }
                 }
             }
@@ -476,8 +490,9 @@ impl Cells {
     }
 
     fn settle(&self, set: u8) {
-        for shard in &self.shards {
+        for (at, shard) in self.shards.iter().enumerate() {
             for slice in 0..SLICES {
+                self.warm(at, slice);
                 let mut shard = shard.lock();
                 let mut void = false;
                 for object in shard.slice_mut(slice) {

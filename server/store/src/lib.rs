@@ -1,5 +1,6 @@
 //! Log, shards, trees, recovery and resync of the databases of one instance.
 
+pub mod background;
 pub mod cells;
 pub mod counts;
 pub mod database;

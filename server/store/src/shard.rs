@@ -7,6 +7,7 @@ use crate::counts::{Counts, has_end};
 use crate::hash::{SLICES, hash_key, slice_of, table_hash};
 use crate::prefetch::prefetch;
 use hashbrown::HashTable;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use tandem_merge::{
     CellId, Context, DecodeError, Dot, Effect, NEVER, Object, OriginIndex, Origins, Stamp,
@@ -43,6 +44,8 @@ pub struct Shard {
     /// By slice: no later than this something there ends or may be forgotten. A hint for the sweeper;
     /// [`NEVER`] for nothing.
     pub soonest: Vec<Stamp>,
+    /// By slice: whether memory has every key that the tree holds, so that the tree need not be asked.
+    whole: Vec<bool>,
     /// Heap bytes of the objects in the tables.
     pub bytes: usize,
     /// Heap bytes that became dirty since the last checkpoint began.
@@ -91,17 +94,21 @@ fn rehash(object: &Object) -> u64 {
     table_hash(hash_key(object.key()))
 }
 
+/// Objects that are brought near at a time, while the shard is locked.
+pub(crate) const WARMED: usize = 128;
+
 /// What the tables themselves take for one object, beside its allocation.
 const SLOT_BYTES: usize = 20;
 
 impl Shard {
-    /// An empty shard.
-    pub fn new(origins: Arc<Origins>) -> Self {
+    /// An empty shard; `whole`: over an empty tree.
+    pub fn new(origins: Arc<Origins>, whole: bool) -> Self {
         Self {
             slices: (0..SLICES).map(|_| HashTable::new()).collect(),
             origins,
             counts: Counts::default(),
             soonest: vec![NEVER; SLICES],
+            whole: vec![whole; SLICES],
             bytes: 0,
             dirty_bytes: 0,
         }
@@ -260,6 +267,26 @@ impl Shard {
         Place(slot.bucket_index())
     }
 
+    /// Whether memory has every key of a slice that the tree holds.
+    #[inline]
+    pub fn is_whole(&self, slice: usize) -> bool {
+        self.whole[slice]
+    }
+
+    /// Brings the memory of some objects of a slice near, from the `from`th on. False: there are no
+    /// more.
+    pub(crate) fn warm(&self, slice: usize, from: usize, count: usize) -> bool {
+        let objects: SmallVec<[&Object; WARMED]> =
+            self.slices[slice].iter().skip(from).take(count).collect();
+        for object in &objects {
+            let (address, bytes) = object.memory();
+            prefetch(address, bytes);
+        }
+        let marks = objects.iter().map(|object| u64::from(object.marks()));
+        std::hint::black_box(marks.sum::<u64>());
+        objects.len() == count
+    }
+
     /// The objects of one slice.
     pub fn slice(&self, slice: usize) -> impl Iterator<Item = &Object> {
         self.slices[slice].iter()
@@ -272,10 +299,11 @@ impl Shard {
 
     /// Forgets the objects of a slice that `keep` does not want; they must be clean or void.
     pub fn evict(&mut self, slice: usize, mut keep: impl FnMut(&mut Object) -> bool) {
-        let bytes = &mut self.bytes;
+        let (bytes, whole) = (&mut self.bytes, &mut self.whole[slice]);
         self.slices[slice].retain(|object| {
             let kept = keep(object);
             if !kept {
+                *whole &= object.is_void();
                 *bytes -= object.heap_bytes() + SLOT_BYTES;
             }
             kept
@@ -288,6 +316,7 @@ impl Shard {
 
     /// Forgets everything, tree included: after a flush of the whole database.
     pub fn clear(&mut self) {
+        self.whole.fill(true);
         for slice in &mut self.slices {
             *slice = HashTable::new();
         }

@@ -269,6 +269,7 @@ impl Tree {
         let mut sink = Sink {
             into,
             count: 0,
+            key: Vec::new(),
             directory: &self.directory,
         };
         fill(&mut sink)?;
@@ -358,6 +359,8 @@ enum Run<'t> {
 pub struct Sink<'t> {
     into: Run<'t>,
     count: usize,
+    /// Memory of a key with its hash.
+    key: Vec<u8>,
     directory: &'t Path,
 }
 
@@ -372,15 +375,28 @@ impl std::fmt::Debug for Sink<'_> {
 impl Sink<'_> {
     /// Takes the next key with its state; `None` writes a tombstone.
     pub fn put(&mut self, key: &[u8], state: Option<&[u8]>) -> Result<(), TreeError> {
-        let key = tree_key(hash_key(key), key);
+        self.put_at(hash_key(key), key, state)
+    }
+
+    /// The same for a key whose hash is known.
+    pub(crate) fn put_at(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        state: Option<&[u8]>,
+    ) -> Result<(), TreeError> {
+        self.key.clear();
+        self.key.extend_from_slice(&hash.to_be_bytes());
+        self.key.extend_from_slice(key);
         self.count += 1;
         let run = match &mut self.into {
             Run::Files(run) => run,
             Run::Memory(run) => {
-                run.push((key, state.map(Slice::from)));
+                run.push((self.key.clone(), state.map(Slice::from)));
                 return Ok(());
             }
         };
+        let key = self.key.as_slice();
         match state {
             Some(state) => run.write(key, state),
             None => run.write_tombstone(key),

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tandem_merge::stamp::{ms_of, stamp_of_ms};
 use tandem_store::Database;
+use tandem_store::background::step_back;
 use tandem_store::database::Retention;
 use tandem_store::hash::{SHARDS, SLICES};
 
@@ -143,7 +144,10 @@ pub fn checkpoint(database: &Arc<Database>) {
     let writing = Arc::clone(database);
     let started = std::thread::Builder::new()
         .name("tandem-checkpoint".to_owned())
-        .spawn(move || write_checkpoint(&writing));
+        .spawn(move || {
+            step_back();
+            write_checkpoint(&writing);
+        });
     if started.is_err() {
         write_checkpoint(database);
     }

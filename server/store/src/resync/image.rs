@@ -7,9 +7,15 @@
 use crate::database::Database;
 use crate::error::StoreError;
 use crate::hash::{SLICES, hash_key, shard_of, slice_of, slice_range};
+use crate::prefetch::prefetch;
 use crate::span::Span;
 use crate::tree::{Stored, TreeError};
 use tandem_merge::{Object, VersionVector};
+
+/// A slice is copied at once when it has up to so many times the bytes that are wanted.
+const SLICE_PARTS: usize = 8;
+/// How many objects ahead memory is asked for.
+const FETCHED_AHEAD: usize = 8;
 
 /// Memory of an image, for the next one.
 #[derive(Default)]
@@ -53,34 +59,74 @@ impl Image {
             buffers,
             stored: None,
         };
+        database.cells.warm(at, slice_of(first));
         let shard = database.cells.lock_shard(at);
         image.vv = database.commit().history.vv.clone();
-        let mut order: Vec<(u64, &Object)> = Vec::new();
         for slice in slice_of(first)..=slice_of(last) {
-            order.clear();
-            order.extend(
-                shard
-                    .slice(slice)
-                    .map(|object| (hash_key(object.key()), object))
-                    .filter(|(hash, _)| (first..=last).contains(hash)),
-            );
-            order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.key().cmp(b.1.key())));
-            if !image.copy(&order, bytes_max) {
+            let (begin, end) = slice_range(at, slice);
+            let objects: Vec<&Object> = shard.slice(slice).collect();
+            let bytes: usize = objects.iter().map(|object| object.heap_bytes()).sum();
+            if begin < first || last < end || bytes > SLICE_PARTS * bytes_max {
+                if !image.copy_part(&objects, (first, last), bytes_max) {
+                    break;
+                }
+                continue;
+            }
+            image.copy_all(&objects);
+            if image.buffers.arena.len() >= bytes_max {
+                image.last = end;
                 break;
             }
         }
         let tree = database.cells.tree();
-        if !tree.is_empty() {
+        let last = slice_of(image.last);
+        let is_resident = (slice_of(first)..=last).all(|slice| shard.is_whole(slice));
+        if !tree.is_empty() && !is_resident {
             image.stored = Some(Box::new(tree.scan(first, image.last)));
         }
         drop(shard);
+        let Buffers { arena, spans } = &mut image.buffers;
+        spans.sort_unstable_by(|a, b| {
+            a.hash
+                .cmp(&b.hash)
+                .then_with(|| a.key(arena).cmp(b.key(arena)))
+        });
         image
     }
 
-    /// Copies objects in order. False: it is full, and ends before the next one.
-    fn copy(&mut self, order: &[(u64, &Object)], bytes_max: usize) -> bool {
+    /// Bytes of the objects that were in memory.
+    pub(super) fn copied(&self) -> usize {
+        self.buffers.arena.len()
+    }
+
+    /// Copies the objects of a slice as they come; they are put in order when the shard is free.
+    fn copy_all(&mut self, objects: &[&Object]) {
         let Buffers { arena, spans } = &mut self.buffers;
-        for (hash, object) in order {
+        for (at, object) in objects.iter().enumerate() {
+            if let Some(soon) = objects.get(at + FETCHED_AHEAD) {
+                let (address, bytes) = soon.memory();
+                prefetch(address, bytes);
+            }
+            spans.push(Span::copy(hash_key(object.key()), object, arena));
+        }
+    }
+
+    /// Copies the objects of a slice that lie within the range, in order. False: it is full, and
+    /// ends before the next one.
+    fn copy_part(
+        &mut self,
+        objects: &[&Object],
+        (first, last): (u64, u64),
+        bytes_max: usize,
+    ) -> bool {
+        let mut order: Vec<(u64, &Object)> = objects
+            .iter()
+            .map(|object| (hash_key(object.key()), *object))
+            .filter(|(hash, _)| (first..=last).contains(hash))
+            .collect();
+        order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.key().cmp(b.1.key())));
+        let Buffers { arena, spans } = &mut self.buffers;
+        for (hash, object) in &order {
             let begun = spans.last().map(|span| span.hash);
             if arena.len() >= bytes_max && begun != Some(*hash) {
                 self.last = hash - 1;

@@ -5,6 +5,7 @@ use super::Mode;
 use super::image::{Buffers, Image};
 use super::packed::PackedObjects;
 use super::source::Chunk;
+use crate::background::step_back;
 use crate::cells::decode_own;
 use crate::counts::Counts;
 use crate::database::{Database, OriginMap};
@@ -56,7 +57,10 @@ impl Ingest {
         let name = format!("tandem-resync{}", database.number);
         let thread = std::thread::Builder::new()
             .name(name)
-            .spawn(move || run(&database, &tree, mode, &waiting))
+            .spawn(move || {
+                step_back();
+                run(&database, &tree, mode, &waiting)
+            })
             .map_err(StoreError::io("start the resync thread"))?;
         Ok(Self { jobs, thread })
     }
@@ -168,6 +172,11 @@ impl Merging<'_> {
                         (*hash, mine.key()).cmp(&(their.hash, their.object.key()))
                     }
                 };
+                let hash = match (own.peek(), &their) {
+                    (Some((hash, _)), _) if order.is_le() => *hash,
+                    (_, Some(their)) => their.hash,
+                    (_, None) => end,
+                };
                 let mine = own.next_if(|_| order.is_le()).map(|(_, object)| object);
                 let mut other = None;
                 if order.is_ge() {
@@ -177,12 +186,12 @@ impl Merging<'_> {
                 // Where nothing is held here there is nothing to merge with.
                 if let (Some(other), true) = (&other, is_nothing) {
                     let state = is_same_table.then_some(other.state);
-                    self.put(sink, &other.object, state)?;
+                    self.put(sink, (hash, &other.object), state)?;
                     continue;
                 }
                 let other = other.map(|other| other.object);
                 if let Some(object) = merge_objects(mine, &own_vv, other, &vv) {
-                    self.put(sink, &object, None)?;
+                    self.put(sink, (hash, &object), None)?;
                 }
             }
             from = end.checked_add(1);
@@ -199,8 +208,9 @@ impl Merging<'_> {
         let mut image = Image::take(self.database, (first, last), OWN_BYTES, Buffers::default());
         let (vv, mut end) = (std::mem::take(&mut image.vv), image.last);
         let (mut objects, mut bytes) = (Vec::new(), 0);
+        let full = 2 * OWN_BYTES + image.copied();
         image.visit(|hash, key, state| {
-            if bytes >= 2 * OWN_BYTES && objects.last().is_some_and(|(last, _)| *last != hash) {
+            if bytes >= full && objects.last().is_some_and(|(last, _)| *last != hash) {
                 end = hash - 1;
                 return Ok(false);
             }
@@ -211,11 +221,11 @@ impl Merging<'_> {
         Ok((objects, vv, end))
     }
 
-    /// Writes an object whose encoded `state` is known, or not.
+    /// Writes an object with this hash, whose encoded `state` is known, or not.
     fn put(
         &mut self,
         sink: &mut Sink<'_>,
-        object: &Object,
+        (hash, object): (u64, &Object),
         state: Option<&[u8]>,
     ) -> Result<(), StoreError> {
         if object.is_void() {
@@ -225,7 +235,7 @@ impl Merging<'_> {
             self.state.clear();
             object.encode(&mut self.state);
         }
-        sink.put(object.key(), Some(state.unwrap_or(&self.state)))?;
+        sink.put_at(hash, object.key(), Some(state.unwrap_or(&self.state)))?;
         self.done.counts += Counts::of(object);
         self.done.counted |= object.has_contributions();
         Ok(())

@@ -93,8 +93,9 @@ impl Source {
         let mut image = Image::take(&self.database, (first, end), bytes_max, buffers);
         let (vv, mut last) = (std::mem::take(&mut image.vv), image.last);
         let (begun, mut packed) = (out.len(), None);
+        let full = 2 * bytes_max + image.copied();
         self.buffers = image.visit(|hash, key, state| {
-            if out.len() - begun >= 2 * bytes_max && packed != Some(hash) {
+            if out.len() - begun >= full && packed != Some(hash) {
                 last = hash - 1;
                 return Ok(false);
             }
