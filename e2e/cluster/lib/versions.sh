@@ -14,9 +14,8 @@ HELM=v3.22.0
 KWOK=v0.8.0
 KIND=v0.33.0
 
-# What a cluster needs, and what only some tests use.
+# What a cluster needs; helm, kwok and kind are built when they are asked for.
 CLUSTER_COMPONENTS=(kubernetes etcd cni containerd runc coredns local-path pause)
-TOOL_COMPONENTS=(helm kwok kind)
 
 # version_of COMPONENT
 version_of() {
