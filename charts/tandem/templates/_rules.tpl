@@ -8,7 +8,7 @@ What the operator does with objects of the namespaces it serves. A test holds th
 - apiGroups: [tandem.dev]
   resources: [doublemasters/status]
   verbs: [patch]
-# Owner references with blockOwnerDeletion need it where OwnerReferencesPermissionEnforcement is on.
+# Owner references need it where OwnerReferencesPermissionEnforcement is on.
 - apiGroups: [tandem.dev]
   resources: [doublemasters/finalizers]
   verbs: [update]
@@ -17,7 +17,7 @@ What the operator does with objects of the namespaces it serves. A test holds th
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch]
 - apiGroups: [""]
   resources: [services, configmaps, serviceaccounts]
   verbs: [get, list, watch, create, patch, delete]
@@ -32,7 +32,7 @@ What the operator does with objects of the namespaces it serves. A test holds th
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  verbs: [get, list, watch, create, update, patch, delete]
+  verbs: [get, list, watch, create, update]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
@@ -49,5 +49,9 @@ What the operator does with objects of the namespaces it serves. A test holds th
 {{- define "tandem.leaderRules" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  verbs: [get, create, update, patch]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ include "tandem.fullname" . }}]
+  verbs: [get, update]
 {{- end -}}
