@@ -63,6 +63,8 @@ pub struct LoadReport {
     pub nulls: u64,
     /// Microseconds from arrival to reply, of loads with a rate; in order of replies.
     pub latencies_us: Vec<u32>,
+    /// The longest of them by the second of the reply.
+    pub worst_us: Vec<u32>,
 }
 
 impl LoadReport {
@@ -255,6 +257,10 @@ impl<'a> Driver<'a> {
         if self.load.rate.is_some() {
             let latency = now.saturating_duration_since(connection.arrived);
             let latency_us = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX);
+            let second = (now - self.start).as_secs() as usize;
+            let worst_us = &mut self.report.worst_us;
+            worst_us.resize(worst_us.len().max(second + 1), 0);
+            worst_us[second] = worst_us[second].max(latency_us);
             self.report
                 .latencies_us
                 .extend((0..replies).map(|_| latency_us));

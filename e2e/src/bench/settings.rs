@@ -57,6 +57,12 @@ pub struct Settings {
     /// Bytes of data in a full resync
     #[arg(long, default_value_t = 100_000_000)]
     pub resync_bytes: u64,
+    /// Bytes of the values in a full resync; may be repeated
+    #[arg(long, default_values_t = [100, 1024])]
+    pub resync_value: Vec<usize>,
+    /// Tells on the error output the longest delay of each second of a full resync, too
+    #[arg(long)]
+    pub verbose: bool,
     /// Rounds per cell; the middle one counts
     #[arg(long, default_value_t = 3)]
     pub rounds: usize,

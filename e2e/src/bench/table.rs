@@ -96,6 +96,18 @@ impl Table {
         }
     }
 
+    /// Adds a row for each of `measures` that Redis has nothing like, from the figures of each round.
+    pub fn add_own(&mut self, measures: &[String], rounds: &[Result<Vec<f64>>]) {
+        let failed = rounds.iter().find_map(|round| round.as_ref().err());
+        let reason = failed.map(not_available);
+        for (index, measure) in measures.iter().enumerate() {
+            let shown = reason.clone().unwrap_or_else(|| {
+                figure(median(rounds.iter().flatten().map(|round| round[index])))
+            });
+            self.push(format!("| {measure} | | {shown} | | | | | |"));
+        }
+    }
+
     /// Shows the head of the table; each row follows as soon as it is there.
     pub fn begin(&mut self) {
         self.is_shown = true;
@@ -238,6 +250,14 @@ mod tests {
             table.lines,
             ["| lag | 20.0 | not available: ERR a/b | | | | | |"]
         );
+    }
+
+    #[test]
+    fn own_row_shows_the_middle_round() {
+        let mut table = Table::default();
+        let rounds = [3.0, 1.0, 2.0].map(|figure| Ok(vec![figure]));
+        table.add_own(&["merge".into()], &rounds);
+        assert_eq!(table.lines, ["| merge | | 2.00 | | | | | |"]);
     }
 
     #[test]
