@@ -16,6 +16,8 @@ pub mod journal;
 pub mod local;
 pub mod manifest;
 pub mod observe;
+pub mod operator;
+pub mod plugin;
 pub mod reconcile;
 pub mod runtime;
 pub mod status;

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tandem::local::Local;
+use tandem::runtime::kubernetes::PASSWORD_VARIABLE;
 use tandem::runtime::process::enter_own_session;
 use tandem::status::Format;
-use tandem::{crds, local, status, telemetry, view};
+use tandem::{crds, local, operator, plugin, status, telemetry, view};
 
 /// Masters that merge, and an operator that fails over by itself.
 #[derive(Debug, Parser)]
@@ -56,17 +57,28 @@ enum Command {
         #[arg(short, long, value_enum, default_value_t = Format::Table)]
         output: Format,
     },
+    /// Looks after the resources of a Kubernetes cluster
+    Operator(operator::Options),
     /// Writes the definitions of the custom resources
     Crds {
         /// Directory to write to
         #[arg(default_value = "crds")]
         directory: PathBuf,
     },
+    /// Looks after resources on Kubernetes; the same as `kubectl tandem`
+    Kubectl(plugin::Arguments),
 }
 
 fn main() -> ExitCode {
     enter_own_session();
-    match run(Cli::parse().command) {
+    if plugin::is_named_so(std::env::args_os().next().as_deref()) {
+        return plugin::main();
+    }
+    let ended = match Cli::parse().command {
+        Command::Kubectl(arguments) => return plugin::run(arguments),
+        command => run(command),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::debug!(?error, "ended with an error");
@@ -78,9 +90,19 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Server { words } => {
+        Command::Server { mut words } => {
             telemetry::to_stderr();
+            // Never on a command line, where every user of the machine could read it.
+            if let Ok(password) = std::env::var(PASSWORD_VARIABLE) {
+                for key in ["--requirepass", "--masterauth"] {
+                    words.extend([key.to_string(), password.clone()]);
+                }
+            }
             tandem_node::run(&words)
+        }
+        Command::Operator(options) => {
+            telemetry::to_stderr();
+            Ok(runtime()?.block_on(operator::run(options))?)
         }
         Command::Local {
             file,
@@ -106,6 +128,10 @@ fn run(command: Command) -> anyhow::Result<()> {
             for file in crds::write(&directory)? {
                 view::put(&format!("{}\n", directory.join(file).display()));
             }
+            Ok(())
+        }
+        Command::Kubectl(arguments) => {
+            plugin::run(arguments);
             Ok(())
         }
     }
