@@ -32,6 +32,18 @@ fn built() -> Option<PathBuf> {
         .find(|program| program.is_file())
 }
 
+/// Where the cluster is: `KUBECONFIG`, or what `e2e/cluster/up` made.
+fn kubeconfig() -> String {
+    let given = std::env::var("KUBECONFIG")
+        .ok()
+        .filter(|path| !path.is_empty());
+    given.unwrap_or_else(|| {
+        let state = std::env::var("TANDEM_CLUSTER_STATE");
+        let state = state.unwrap_or_else(|_| "/tmp/tandem-cluster".into());
+        format!("{state}/pki/admin.kubeconfig")
+    })
+}
+
 /// Helm, or a loud word and `None`. Where a cluster was asked for, its absence is a failure.
 pub(crate) fn helm() -> Option<Helm> {
     let program = find();
@@ -69,6 +81,13 @@ impl Helm {
             words.join(" ")
         );
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// As [`Self::succeed`], against the cluster of the stories.
+    #[track_caller]
+    pub(crate) fn on_cluster(&self, words: &[&str]) -> String {
+        let kubeconfig = kubeconfig();
+        self.succeed(&[words, &["--kubeconfig", &kubeconfig]].concat())
     }
 
     /// What a chart renders to, as release `tandem` in namespace `tandem-system`.

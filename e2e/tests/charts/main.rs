@@ -13,5 +13,6 @@ mod files;
 mod helm;
 mod monitoring;
 mod pages;
+mod release;
 mod rendering;
 mod rules;
