@@ -479,29 +479,42 @@ impl Cells {
             seal()
         });
         if result.is_err() {
-            self.settle(mark::DIRTY);
+            self.settle(|marks| marks | mark::DIRTY);
         }
         result
     }
 
     /// The run that [`Cells::ingest_dirty`] wrote is in force.
     pub fn flushed(&self) {
-        self.settle(0);
+        self.settle(|marks| marks);
     }
 
-    fn settle(&self, set: u8) {
+    /// The run went to a tree that has been replaced meanwhile. The tree in force is empty, so nothing
+    /// of what is here lies in it: all has to be written once more.
+    pub fn flushed_in_vain(&self) {
+        let in_tree = mark::IN_TREE | mark::TREE_PRESENT | mark::TREE_EXPIRES;
+        self.settle(|marks| (marks & !in_tree) | mark::DIRTY);
+    }
+
+    /// Ends the flushing of every object; `change` gives its marks.
+    fn settle(&self, change: impl Fn(u8) -> u8) {
         for (at, shard) in self.shards.iter().enumerate() {
             for slice in 0..SLICES {
                 self.warm(at, slice);
                 let mut shard = shard.lock();
-                let mut void = false;
+                let (mut void, mut again) = (false, 0);
                 for object in shard.slice_mut(slice) {
                     let marks = object.marks();
                     if marks & mark::FLUSHING != 0 {
-                        object.set_marks((marks & !mark::FLUSHING) | set);
+                        let changed = change(marks & !mark::FLUSHING);
+                        if changed & !marks & mark::DIRTY != 0 {
+                            again += object.heap_bytes();
+                        }
+                        object.set_marks(changed);
                         void |= object.is_void();
                     }
                 }
+                shard.dirty_bytes += again;
                 if void {
                     shard.evict(slice, |object| {
                         !object.is_void() || object.marks() & mark::DIRTY != 0

@@ -96,6 +96,8 @@ impl Database {
             let commit = self.commit.lock();
             (commit.head(), commit.history.clone(), commit.clock.last)
         };
+        // Before the old trees are taken: a flush between the two shows below, as one that overtook.
+        let tree = self.cells.tree();
         let retired = std::mem::take(&mut *self.retired.lock());
         if !retired.is_empty() {
             upkeep.tree_counts = Counts::default();
@@ -105,16 +107,19 @@ impl Database {
         if replay_from == upkeep.replay_from && !upkeep.tree_changed && !distrusted {
             return Ok(true);
         }
-        let tree = self.cells.tree();
-        self.cells
-            .ingest_dirty(&tree, &mut upkeep.tree_counts, || {
-                self.flush_all()?;
-                self.log.sync()?;
-                Ok(())
-            })?;
+        let ingested = self.cells.ingest_dirty(&tree, &mut upkeep.tree_counts, || {
+            self.flush_all()?;
+            self.log.sync()?;
+            Ok(())
+        });
         if !Arc::ptr_eq(&tree, &self.cells.tree()) {
-            return Ok(false);
+            // What was written behind the flush, and taken for the tree that is gone.
+            self.cells.flushed_in_vain();
+            upkeep.tree_counts = Counts::default();
+            upkeep.tree_changed = true;
+            return ingested.map(|()| false);
         }
+        ingested?;
         let manifest = Manifest {
             tree: tree.name(),
             replay_from,

@@ -6,4 +6,5 @@
 mod crash;
 mod hole;
 mod large;
+mod overtaken;
 mod site;

@@ -110,6 +110,20 @@ impl Site {
         locked.commit(&effects).is_ok()
     }
 
+    /// FLUSHDB.
+    pub(crate) fn flush_database(&mut self) {
+        self.clock_ms += 3;
+        let mut locked = self.database.lock_all(stamp_of_ms(self.clock_ms));
+        let mut effects = EffectWriter::default();
+        {
+            let origins = locked.origins();
+            let mut draft = Draft::new(&locked, &origins, locked.own(), locked.now());
+            draft.flush(locked.contributors());
+            draft.finish(0, &mut effects);
+        }
+        locked.commit(&effects).unwrap();
+    }
+
     pub(crate) fn get(&self, key: &str) -> Option<String> {
         let locked = self.database.lock_one(key.as_bytes(), 0).unwrap();
         let object = locked.object(key.as_bytes())?;
