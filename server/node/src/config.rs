@@ -25,6 +25,7 @@ mod value;
 
 pub use address::{Address, BindAddress};
 pub use error::{ConfigError, Origin};
+pub use keys::applies_live;
 pub use runtime::Effect;
 pub use secret::Secret;
 
@@ -50,6 +51,10 @@ pub struct Config {
     pub port: u16,
     /// Addresses that are listened on.
     pub bind: Vec<BindAddress>,
+    /// Port of metrics and probes over HTTP; 0: none.
+    pub metrics_port: u16,
+    /// Addresses on which they are served; none: those of `bind`.
+    pub metrics_bind: Vec<BindAddress>,
     /// Connections the kernel holds until they are accepted.
     pub tcp_backlog: u32,
     /// Time between TCP keepalive probes; `None`: no probes.
@@ -86,8 +91,14 @@ pub struct Config {
 
     /// Password of clients; `None`: none is asked for.
     pub requirepass: Option<Secret>,
+    /// A second password that is taken meanwhile: the one before, while passwords are changed.
+    pub requirepass_previous: Option<Secret>,
+    /// File that holds `requirepass`, and on a second line `requirepass-previous`.
+    pub requirepass_file: Option<PathBuf>,
     /// Password this instance gives to whom it dials.
     pub masterauth: Option<Secret>,
+    /// File that holds `masterauth`.
+    pub masterauth_file: Option<PathBuf>,
 
     /// The group's server id, 1..=127; 0: none given.
     pub server_id: u32,
@@ -166,6 +177,8 @@ impl Default for Config {
                     is_optional: true,
                 },
             ],
+            metrics_port: 0,
+            metrics_bind: Vec::new(),
             tcp_backlog: 511,
             tcp_keepalive: Some(Duration::from_mins(5)),
             io_threads: 0,
@@ -183,7 +196,10 @@ impl Default for Config {
             expire_logs_nums: 10,
             binlog_size_max: 0,
             requirepass: None,
+            requirepass_previous: None,
+            requirepass_file: None,
             masterauth: None,
+            masterauth_file: None,
             server_id: 0,
             cluster_id: None,
             boot_role: BootRole::Auto,
@@ -221,14 +237,51 @@ impl Config {
     /// Reads the arguments after `tandem server`, and the file they name.
     pub fn load(args: &[String]) -> Result<Self, ConfigError> {
         let invocation = source::from_arguments(args)?;
-        let Some(path) = &invocation.file else {
-            return Self::assemble(None, invocation.settings);
+        let mut config = match &invocation.file {
+            None => Self::assemble(None, invocation.settings)?,
+            Some(path) => {
+                let text =
+                    std::fs::read_to_string(path).map_err(|source| ConfigError::ReadFile {
+                        path: path.clone(),
+                        source,
+                    })?;
+                Self::assemble(Some((path, &text)), invocation.settings)?
+            }
         };
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::ReadFile {
-            path: path.clone(),
-            source,
-        })?;
-        Self::assemble(Some((path, &text)), invocation.settings)
+        config.read_passwords()?;
+        Ok(config)
+    }
+
+    /// Takes passwords from the files that hold them.
+    fn read_passwords(&mut self) -> Result<(), ConfigError> {
+        if let Some(path) = &self.requirepass_file {
+            let text = secret::read("requirepass-file", path)?;
+            let mut lines = text.lines();
+            self.requirepass = lines.next().and_then(Secret::new);
+            if let Some(previous) = lines.next() {
+                self.requirepass_previous = Secret::new(previous);
+            }
+        }
+        if let Some(path) = &self.masterauth_file {
+            let text = secret::read("masterauth-file", path)?;
+            self.masterauth = text.lines().next().and_then(Secret::new);
+        }
+        self.warnings = std::mem::take(&mut self.warnings)
+            .into_iter()
+            .filter(|known| !check::PASSWORD_WARNINGS.contains(&known.as_str()))
+            .collect();
+        let again = check::warnings(self).into_iter();
+        let again = again.filter(|text| check::PASSWORD_WARNINGS.contains(&text.as_str()));
+        self.warnings.extend(again);
+        Ok(())
+    }
+
+    /// Whether this is a password that clients and links may give; `None` when none is asked for.
+    pub fn takes_password(&self, given: &[u8]) -> Option<bool> {
+        let own = self.requirepass.as_ref()?;
+        let previous = self.requirepass_previous.as_ref();
+        let is_previous = previous.is_some_and(|previous| previous.is_matched_by(given));
+        Some(own.is_matched_by(given) || is_previous)
     }
 
     /// Reads a file's text and arguments; no file is touched.

@@ -26,6 +26,7 @@ pub use flow::{Flow, Job};
 use crate::io::Turn;
 use crate::server::Server;
 use crate::session::{Replies, Session};
+use crate::stats::Family;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -55,6 +56,7 @@ pub fn run(
     let mut reply = Reply::new(output, session.protocol);
     let args: Words<'_> = args.iter().collect();
     turn.commands += 1;
+    turn.families[Family::of(turn.ahead.spec) as usize] += 1;
     turn.is_quick = false;
     let flow = route(server, session, &args, &mut reply, turn);
     if silent != Replies::On && !matches!(flow, Flow::Elsewhere(_) | Flow::Later) {

@@ -14,6 +14,7 @@ mod keeper;
 pub mod links;
 mod memory;
 pub mod meta;
+mod monitor;
 pub mod report;
 pub mod server;
 pub mod session;

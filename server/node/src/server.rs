@@ -360,6 +360,13 @@ impl Server {
         self.stop.notify_one();
     }
 
+    /// Sends a letter to each worker.
+    pub(crate) fn post_all(&self, letter: &dyn Fn() -> Post) {
+        for inbox in &self.inboxes {
+            inbox.post(letter());
+        }
+    }
+
     /// Wakes all workers, after a sync.
     pub(crate) fn wake_workers(&self) {
         for inbox in &self.inboxes {

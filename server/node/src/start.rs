@@ -7,6 +7,7 @@ use crate::io::{Acceptor, Inbox, Post, Worker, mailbox};
 use crate::keeper;
 use crate::links::Links;
 use crate::memory;
+use crate::monitor::Monitor;
 use crate::server::Server;
 use anyhow::Context as _;
 use std::net::SocketAddr;
@@ -43,6 +44,7 @@ pub struct Running {
     serving: Vec<JoinHandle<()>>,
     syncing: JoinHandle<()>,
     keeping: JoinHandle<()>,
+    monitor: Option<Monitor>,
     _lock: std::fs::File,
 }
 
@@ -68,10 +70,12 @@ impl Running {
             .thread_name("tandem-links")
             .enable_all()
             .build()?;
+        // Before the log is recovered, which may take its time.
+        let monitor = Monitor::start(&config)?;
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let store = open_store(&config, &disk)?;
         let instance = Instance::new(store, config, disk, &directory)?;
-        serve(runtime, &instance, lock)
+        serve(runtime, &instance, lock, monitor)
     }
 
     /// What the sessions share.
@@ -107,6 +111,9 @@ impl Running {
                     "log may not be whole on disk"
                 );
             }
+        }
+        if let Some(monitor) = self.monitor {
+            monitor.stop();
         }
         tracing::info!("stopped");
     }
@@ -170,6 +177,7 @@ fn serve(
     runtime: tokio::runtime::Runtime,
     instance: &Arc<Instance>,
     lock: std::fs::File,
+    monitor: Option<Monitor>,
 ) -> anyhow::Result<Running> {
     let (threads, binds, backlog) = {
         let config = instance.config.read();
@@ -219,6 +227,9 @@ fn serve(
     let keeper = Arc::clone(&server);
     let keeping = spawn("tandem-upkeep", move || keeper::run(&keeper))?;
     serving.push(spawn("tandem-accept", move || acceptor.run())?);
+    if let Some(monitor) = &monitor {
+        monitor.recovered(&server);
+    }
     tracing::info!(
         port = instance.config.read().port,
         "ready to accept connections"
@@ -231,6 +242,7 @@ fn serve(
         serving,
         syncing,
         keeping,
+        monitor,
         _lock: lock,
     })
 }

@@ -1,6 +1,46 @@
 //! Counters for INFO. Relaxed atomics: each is exact, together they are a moment's blur.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tandem_proto::command::{CommandSpec, Flags};
+
+/// What a command is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// Reads keys.
+    Read,
+    /// Changes keys.
+    Write,
+    /// Asks or changes the server.
+    Admin,
+    /// Anything else: about the connection, transactions, unknown ones.
+    Other,
+}
+
+impl Family {
+    /// All families, in order of their number.
+    pub const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Admin, Self::Other];
+
+    /// As metrics name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+            Self::Other => "other",
+        }
+    }
+
+    /// The family of a command.
+    #[inline]
+    pub fn of(spec: Option<&CommandSpec>) -> Self {
+        match spec.map(|spec| spec.flags) {
+            Some(flags) if flags.contains(Flags::WRITE) => Self::Write,
+            Some(flags) if flags.contains(Flags::READONLY) => Self::Read,
+            Some(flags) if flags.contains(Flags::ADMIN) => Self::Admin,
+            _ => Self::Other,
+        }
+    }
+}
 
 /// Counters since start.
 #[derive(Debug, Default)]
@@ -11,6 +51,8 @@ pub struct Stats {
     pub rejected: AtomicU64,
     /// Commands run.
     pub commands: AtomicU64,
+    /// The same by family.
+    pub families: [AtomicU64; Family::ALL.len()],
     /// Reads that found a key.
     pub hits: AtomicU64,
     /// Reads that found none.
@@ -45,6 +87,9 @@ impl Stats {
             &self.input_bytes,
             &self.output_bytes,
         ] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        for counter in &self.families {
             counter.store(0, Ordering::Relaxed);
         }
     }

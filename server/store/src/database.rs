@@ -126,6 +126,8 @@ pub struct Database {
     pub(crate) replay_from: AtomicU64,
     /// Lsn before which the log belongs to a state that was given up: it is never served.
     pub(crate) serve_from: AtomicU64,
+    /// Records merged whose writer had not seen all that was held.
+    concurrent: AtomicU64,
     /// A checkpoint is wanted since the log turned out to be damaged.
     pub(crate) distrusts_log: AtomicBool,
     /// Lsn from which a full resync still needs the log; `u64::MAX` while there is none.
@@ -161,6 +163,11 @@ impl Database {
     /// Lsn before which the log is never served: it belongs to a state that was given up.
     pub fn serve_from(&self) -> u64 {
         self.serve_from.load(Ordering::Acquire)
+    }
+
+    /// Records merged since start whose writer had not seen all that was held here.
+    pub fn concurrent(&self) -> u64 {
+        self.concurrent.load(Ordering::Relaxed)
     }
 
     /// Whether a full resync is being received.

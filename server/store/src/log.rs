@@ -13,10 +13,12 @@ mod format;
 mod reader;
 mod recover;
 mod segment;
+mod timing;
 mod writer;
 
 pub use format::{BLOCK_BYTES, Class, Damage, Entry};
 pub use reader::{LogReader, ReadError};
 pub use recover::{Corruption, Recovered, scan};
 pub use segment::{Position, SegmentHead, SegmentInfo};
+pub use timing::{BOUNDS_US, GROUPS, Timing};
 pub use writer::{Frame, Log, LogError, LogOptions, Tail};

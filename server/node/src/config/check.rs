@@ -19,6 +19,39 @@ pub(super) fn check(
             remedy: remedy.to_owned(),
         })
     };
+    let taken = [config.port, config.link_port()];
+    if config.metrics_port != 0 && taken.contains(&config.metrics_port) {
+        return refuse(
+            &["metrics-port", "port"],
+            format!(
+                "`metrics-port` is {}, which clients or links use",
+                config.metrics_port
+            ),
+            "give metrics a port of their own, such as 9121",
+        );
+    }
+    let twice = [
+        (
+            "requirepass",
+            "requirepass-file",
+            config.requirepass.is_some() && config.requirepass_file.is_some(),
+        ),
+        (
+            "masterauth",
+            "masterauth-file",
+            config.masterauth.is_some() && config.masterauth_file.is_some(),
+        ),
+    ];
+    for (plain, file, is_twice) in twice {
+        // By CONFIG SET a password from a file is replaced until the next start.
+        if is_twice && !matches!(origin(file), None | Some(Origin::ConfigSet)) {
+            return refuse(
+                &[plain, file],
+                format!("`{plain}` and `{file}` are both set"),
+                "keep one of the two",
+            );
+        }
+    }
     let parts = [
         ("double-master-ip", !config.double_master_ip.is_empty()),
         ("double-master-port", config.double_master_port != 0),
@@ -105,24 +138,24 @@ fn is_self(config: &Config, address: &Address) -> bool {
     is_announced || is_bound
 }
 
+/// What is said of passwords that are not set; judged again when they come from files.
+pub(super) const PASSWORD_WARNINGS: [&str; 2] = [
+    "`bind` lets other machines in and no password is asked for; set `requirepass`, or bind to \
+     loopback addresses only",
+    "`requirepass` is set and `masterauth` is not; if the other server has a password, too, its \
+     links are refused until `masterauth` is that password",
+];
+
 /// Gives what is allowed but unwise.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
     let is_exposed = config.bind.iter().any(|bind| !bind.ip.is_loopback());
     if is_exposed && config.requirepass.is_none() {
-        warnings.push(
-            "`bind` lets other machines in and no password is asked for; set `requirepass`, or \
-             bind to loopback addresses only"
-                .to_owned(),
-        );
+        warnings.push(PASSWORD_WARNINGS[0].to_owned());
     }
     let dials = config.replicaof.is_some() || config.double_master().is_some();
     if dials && config.requirepass.is_some() && config.masterauth.is_none() {
-        warnings.push(
-            "`requirepass` is set and `masterauth` is not; if the other server has a password, \
-             too, its links are refused until `masterauth` is that password"
-                .to_owned(),
-        );
+        warnings.push(PASSWORD_WARNINGS[1].to_owned());
     }
     if !config.replica_read_only {
         warnings.push(

@@ -45,6 +45,30 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
+    /// The file of a password cannot be read.
+    #[error(
+        "failed to read the password file `{}` of `{key}`; give a file that this user may read, or \
+         remove the key", path.display()
+    )]
+    ReadSecret {
+        /// The key that names it.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file of a password holds none.
+    #[error(
+        "the password file `{}` of `{key}` holds no password; put it on the first line, or remove the \
+         key", path.display()
+    )]
+    EmptySecret {
+        /// The key that names it.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
     /// The line's quotes do not pair.
     #[error("{origin}: a quote is not closed, or closed inside a word; write key \"value\"")]
     UnbalancedQuotes {

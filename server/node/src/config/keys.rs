@@ -64,6 +64,11 @@ impl Key {
     }
 }
 
+/// Whether `CONFIG SET` puts a key in force at once; false for keys that are not known.
+pub fn applies_live(key: &str) -> bool {
+    find(&key.to_ascii_lowercase()).is_some_and(|key| key.change == Change::AtRunTime)
+}
+
 /// Finds a key by any spelling, in lower case.
 pub(super) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter()

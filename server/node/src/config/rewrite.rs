@@ -38,6 +38,7 @@ impl Config {
         let added: Vec<String> = keys::KEYS
             .iter()
             .filter(|key| !written.contains(key.name) && (key.show)(self) != (key.show)(&defaults))
+            .filter(|key| !self.is_in_a_file_of_its_own(key.name))
             .filter_map(|key| self.render(key, key.name))
             .collect();
         if !added.is_empty() && !lines.iter().any(|line| line == MARK) {
@@ -45,6 +46,15 @@ impl Config {
         }
         lines.extend(added);
         lines.into_iter().map(|line| line + "\n").collect()
+    }
+
+    /// A password that was read from a file stays there.
+    fn is_in_a_file_of_its_own(&self, key: &str) -> bool {
+        match key {
+            "requirepass" | "requirepass-previous" => self.requirepass_file.is_some(),
+            "masterauth" => self.masterauth_file.is_some(),
+            _ => false,
+        }
     }
 
     /// Gives a key's line; none for words that are not there.

@@ -1,6 +1,8 @@
 //! A text that is never printed.
 
+use super::error::ConfigError;
 use std::fmt;
+use std::path::Path;
 
 /// A password. It has no `Display`, and `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
@@ -31,4 +33,20 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
     }
+}
+
+/// Reads a file that holds a password on its first line.
+pub(super) fn read(key: &'static str, path: &Path) -> Result<String, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::ReadSecret {
+        key,
+        path: path.to_owned(),
+        source,
+    })?;
+    if text.lines().next().is_none_or(str::is_empty) {
+        return Err(ConfigError::EmptySecret {
+            key,
+            path: path.to_owned(),
+        });
+    }
+    Ok(text)
 }

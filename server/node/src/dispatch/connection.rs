@@ -67,7 +67,7 @@ fn select(server: &Server, session: &mut Session, word: &[u8], reply: &mut Reply
 fn passes(server: &Server, user: Option<&[u8]>, password: &[u8]) -> Option<bool> {
     let config = server.instance.config.read();
     let known_user = user.is_none_or(|user| user == b"default");
-    Some(known_user && config.requirepass.as_ref()?.is_matched_by(password))
+    Some(config.takes_password(password)? && known_user)
 }
 
 const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";

@@ -255,6 +255,9 @@ pub fn settle(server: &Server, turn: &mut Turn) {
     stats
         .commands
         .fetch_add(std::mem::take(&mut turn.commands), Ordering::Relaxed);
+    for (total, count) in stats.families.iter().zip(&mut turn.families) {
+        total.fetch_add(std::mem::take(count), Ordering::Relaxed);
+    }
     stats
         .hits
         .fetch_add(std::mem::take(&mut turn.hits), Ordering::Relaxed);

@@ -4,7 +4,7 @@ use mio::Waker;
 use parking_lot::Mutex;
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A message to a worker.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub enum Post {
     Reply(Ticket, Vec<u8>),
     /// CLIENT KILL: closes the connection with this id.
     Kill(u64),
+    /// Counted up by the worker: its loop turns.
+    Echo(Arc<AtomicUsize>),
     /// Ends the worker's loop.
     Stop,
 }

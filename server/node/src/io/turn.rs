@@ -1,6 +1,7 @@
 //! One turn of an I/O thread, as the commands that run in it see and fill it.
 
 use crate::dispatch::Ahead;
+use crate::stats::Family;
 use std::time::{Duration, Instant};
 use tandem_merge::EffectWriter;
 use tandem_store::Receipt;
@@ -38,6 +39,8 @@ pub struct Turn {
     pub effects: EffectWriter,
     /// Commands run since the counts were last settled.
     pub commands: u64,
+    /// The same by family.
+    pub families: [u64; Family::ALL.len()],
     /// Reads that found a key, since then.
     pub hits: u64,
     /// Reads that found none, since then.
@@ -66,6 +69,7 @@ impl Turn {
             wall_ms: 0,
             effects: EffectWriter::default(),
             commands: 0,
+            families: [0; Family::ALL.len()],
             hits: 0,
             misses: 0,
             input_bytes: 0,

@@ -12,6 +12,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use slab::Slab;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tandem_proto::resp::Limits;
 use tandem_store::log::Log;
@@ -135,6 +136,9 @@ impl Worker {
                     if let Some(slot) = found.map(|(slot, _)| slot) {
                         self.close(slot);
                     }
+                }
+                Post::Echo(count) => {
+                    count.fetch_add(1, Ordering::Release);
                 }
                 Post::Stop => stop = true,
             }

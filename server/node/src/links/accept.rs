@@ -98,7 +98,17 @@ async fn serve(
 fn answer(shared: &Shared, settings: &Settings, hello: &Hello) -> Result<Welcome, Refusal> {
     let instance = &shared.instance;
     let meta = instance.meta();
-    let decision = decide(hello, &local(&meta, settings));
+    let mut decision = decide(hello, &local(&meta, settings));
+    if let Some(previous) = &settings.requirepass_previous
+        && settings.requirepass.is_some()
+        && matches!(&decision, Err(refusal) if refusal.code == RefuseCode::Auth)
+    {
+        let settings = Settings {
+            requirepass: Some(previous.clone()),
+            ..settings.clone()
+        };
+        decision = decide(hello, &local(&meta, &settings));
+    }
     if let Err(refusal) = &decision
         && refusal.code == RefuseCode::Superseded
         && let Err(error) = instance.update(|meta| meta.epoch = meta.epoch.max(hello.epoch))

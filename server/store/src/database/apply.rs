@@ -127,6 +127,10 @@ impl Database {
         commit.history.note(&header);
         commit.clock.observe(header.stamp);
         drop(guard);
+        if vector.is_some() && !effects.is_empty() {
+            self.concurrent
+                .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
         self.apply_effects(&mut guards, effects, &header, vector.as_ref())?;
         Ok(Applied::Applied(dot, lsn))
     }

@@ -226,6 +226,7 @@ impl Database {
             retired: Mutex::new(replay.retired),
             replay_from: AtomicU64::new(manifest.replay_from),
             serve_from: AtomicU64::new(manifest.serve_from),
+            concurrent: AtomicU64::new(0),
             distrusts_log: AtomicBool::new(false),
             pin: AtomicU64::new(u64::MAX),
             resyncing: AtomicBool::new(false),

@@ -4,6 +4,7 @@
 use super::format::{BLOCK_BYTES, Class, MARK_BYTES, append_entry};
 use super::recover::Recovered;
 use super::segment::{Position, SegmentHead, SegmentInfo, path_of};
+use super::timing::Timing;
 use crate::disk::{Disk, DiskFile};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 use tandem_merge::{Origins, VersionVector};
 
 /// Sizes of a log.
@@ -195,6 +197,7 @@ pub struct Log {
     poisoned: AtomicBool,
     full: AtomicBool,
     syncs: AtomicU64,
+    timing: Timing,
     newest: AtomicU64,
     segments: Mutex<BTreeMap<u64, SegmentInfo>>,
 }
@@ -225,6 +228,7 @@ impl Log {
             poisoned: AtomicBool::new(false),
             full: AtomicBool::new(false),
             syncs: AtomicU64::new(0),
+            timing: Timing::default(),
             newest: AtomicU64::new(recovered.position.segment),
             segments: Mutex::new(recovered.segments),
         }
@@ -255,6 +259,11 @@ impl Log {
     /// Syncs done since start.
     pub fn syncs(&self) -> u64 {
         self.syncs.load(Ordering::Relaxed)
+    }
+
+    /// How long the syncs took.
+    pub fn timing(&self) -> &Timing {
+        &self.timing
     }
 
     /// Whether writes may be accepted.
@@ -378,7 +387,10 @@ impl Log {
     }
 
     fn sync_file(&self, file: &dyn DiskFile) -> Result<(), LogError> {
-        file.sync().map_err(|error| {
+        let begun = Instant::now();
+        let done = file.sync();
+        self.timing.note(begun.elapsed());
+        done.map_err(|error| {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 directory = %self.directory.display(),

@@ -1,6 +1,7 @@
 //! The text of values, as `CONFIG GET` shows them and as they are read again.
 
 use super::super::{Address, BindAddress, OutputBufferLimit, OutputBufferLimits, Secret};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Shows the bounds in the words that tools look for.
@@ -42,6 +43,11 @@ pub(super) fn join(addresses: &[BindAddress]) -> String {
 pub(super) fn exposed(secret: Option<&Secret>) -> String {
     secret
         .map(|secret| secret.expose().to_owned())
+        .unwrap_or_default()
+}
+
+pub(super) fn path(path: Option<&PathBuf>) -> String {
+    path.map(|path| path.display().to_string())
         .unwrap_or_default()
 }
 

@@ -27,12 +27,11 @@ const FSYNC_WORDS: &[(&str, AppendFsync)] = &[
     ("everysec", AppendFsync::EverySec),
     ("no", AppendFsync::No),
 ];
-const BOOT_ROLE_WORDS: &[(&str, BootRole)] =
-    &[
-        ("auto", BootRole::Auto),
-        ("resume", BootRole::Resume),
-        ("waiting", BootRole::Waiting),
-    ];
+const BOOT_ROLE_WORDS: &[(&str, BootRole)] = &[
+    ("auto", BootRole::Auto),
+    ("resume", BootRole::Resume),
+    ("waiting", BootRole::Waiting),
+];
 /// Redis' words first, then Pika's.
 const LOG_LEVEL_WORDS: &[(&str, LogLevel)] = &[
     ("debug", LogLevel::Debug),
@@ -54,6 +53,24 @@ pub(in super::super) static KEYS: &[Key] = &[
         Words,
         |c, v| c.bind = value::bind(v)?,
         |c| show::join(&c.bind)
+    ),
+    key!(
+        "metrics-port",
+        AtStart,
+        One,
+        |c, v| c.metrics_port = value::number(v, 0..=65_535)?,
+        |c| c.metrics_port.to_string()
+    ),
+    key!(
+        "metrics-bind",
+        AtStart,
+        Words,
+        |c, v| c.metrics_bind = if v == [""] {
+            Vec::new()
+        } else {
+            value::bind(v)?
+        },
+        |c| show::join(&c.metrics_bind)
     ),
     key!(
         "tcp-backlog",
@@ -173,6 +190,27 @@ pub(in super::super) static KEYS: &[Key] = &[
         One,
         |c, v| c.requirepass = Secret::new(v),
         |c| show::exposed(c.requirepass.as_ref())
+    ),
+    key!(
+        "requirepass-previous",
+        AtRunTime,
+        One,
+        |c, v| c.requirepass_previous = Secret::new(v),
+        |c| show::exposed(c.requirepass_previous.as_ref())
+    ),
+    key!(
+        "requirepass-file",
+        AtStart,
+        One,
+        |c, v| c.requirepass_file = read::path(v),
+        |c| show::path(c.requirepass_file.as_ref())
+    ),
+    key!(
+        "masterauth-file",
+        AtStart,
+        One,
+        |c, v| c.masterauth_file = read::path(v),
+        |c| show::path(c.masterauth_file.as_ref())
     ),
     key!(
         "masterauth",
@@ -314,7 +352,7 @@ pub(in super::super) static KEYS: &[Key] = &[
     ),
     key!(
         "max-rsync-parallel-num",
-        AtRunTime,
+        AtStart,
         One,
         |c, v| c.max_rsync_parallel_num = value::number(v, 1..=64)?,
         |c| c.max_rsync_parallel_num.to_string()
@@ -370,7 +408,7 @@ pub(in super::super) static KEYS: &[Key] = &[
     ),
     key!(
         "loglevel",
-        AtRunTime,
+        AtStart,
         One,
         |c, v| c.loglevel = value::choice(v, LOG_LEVEL_WORDS)?,
         |c| show::word(LOG_LEVEL_WORDS, c.loglevel)
@@ -380,10 +418,6 @@ pub(in super::super) static KEYS: &[Key] = &[
         AtStart,
         One,
         |c, v| c.logfile = read::path(v),
-        |c| c
-            .logfile
-            .as_ref()
-            .map(|path| path.display().to_string())
-            .unwrap_or_default()
+        |c| show::path(c.logfile.as_ref())
     ),
 ];
