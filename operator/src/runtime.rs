@@ -55,6 +55,11 @@ pub trait Runtime: Send + Sync + 'static {
     /// Processes and addresses of the instances it knows.
     fn instances(&self) -> BTreeMap<InstanceName, Seen>;
 
+    /// One of them.
+    fn instance(&self, name: &InstanceName) -> Option<Seen> {
+        self.instances().remove(name)
+    }
+
     /// All claims, as good as is known without asking far away.
     fn claims(&self) -> impl Future<Output = Result<BTreeMap<GroupName, Claim>, Error>> + Send;
 

@@ -159,7 +159,7 @@ impl<R: Runtime> StepTask<R> {
     }
 
     fn address(&self, name: &InstanceName) -> Result<Address, StepError> {
-        let seen = self.runtime.instances().remove(name);
+        let seen = self.runtime.instance(name);
         seen.map(|seen| seen.address)
             .filter(|address| !address.host.is_empty())
             .ok_or_else(|| StepError::Unknown(name.clone()))

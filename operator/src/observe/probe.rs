@@ -165,7 +165,7 @@ fn note(
 }
 
 fn running<R: Runtime>(runtime: &R, name: &InstanceName) -> Option<(u64, Address)> {
-    let seen = runtime.instances().remove(name)?;
+    let seen = runtime.instance(name)?;
     if seen.address.host.is_empty() {
         return None;
     }

@@ -331,6 +331,12 @@ impl Runtime for KubernetesRuntime {
             .collect()
     }
 
+    fn instance(&self, name: &InstanceName) -> Option<Seen> {
+        let Specification { wanted, revision } = self.specification();
+        let pod = self.world.pods.get(&wanted.key, name.as_str())?;
+        Some(self.seen(name, &pod, &revision))
+    }
+
     async fn claims(&self) -> Result<BTreeMap<GroupName, Claim>, Error> {
         let (world, wanted) = (&self.world, &*self.wanted());
         Ok(Claims { world, wanted }.seen())

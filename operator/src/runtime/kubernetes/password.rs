@@ -1,10 +1,12 @@
 //! The password of the instances: read from its Secret, made when there is none, and changed on running
 //! instances when the Secret changes.
 //!
-//! First every instance learns what to give to the others (`masterauth`), then what to ask for
-//! (`requirepass`): links that stand stay, and one that breaks in between comes back by itself.
+//! First every instance takes the new password as well as the old one, then it gives the new one to the
+//! others, and only later it takes the new one alone: no link is refused at any moment, and clients have
+//! some time to follow.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use k8s_openapi::ByteString;
@@ -12,7 +14,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 use tandem_api::double_master::ReclaimPolicy;
-use tandem_plan::{Address, Process};
+use tandem_plan::Process;
 
 use super::cache::Key;
 use super::machine::KubernetesRuntime;
@@ -29,14 +31,30 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(2);
 /// Older passwords that are still tried.
 const KEPT_MAX: usize = 3;
 
+/// How long the old password is good, too, once all instances have the new one.
+const BOTH: Duration = Duration::from_mins(1);
+
+/// How far a change of the password is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    /// All instances have the present one.
+    #[default]
+    None,
+    /// They are being told.
+    Telling,
+    /// All have it, and still take the old one.
+    Both {
+        since: Instant,
+    },
+}
+
 /// The passwords of one resource.
 #[derive(Debug, Default)]
 pub(super) struct Passwords {
     version: Option<String>,
     /// The present one first, older ones behind it.
     known: Vec<String>,
-    /// Whether an instance may still have an older one.
-    is_changing: bool,
+    change: Change,
 }
 
 impl Passwords {
@@ -57,24 +75,48 @@ impl Passwords {
             let (password, read) = read_or_create(runtime, wanted, name).await?;
             self.version = Some(read);
             if self.known.first() != Some(&password) {
-                self.is_changing = !self.known.is_empty();
+                let is_first = self.known.is_empty();
                 self.known.retain(|known| *known != password);
                 self.known.insert(0, password);
                 self.known.truncate(KEPT_MAX);
                 runtime.take_passwords(self.known.clone());
-                if self.is_changing {
-                    announcer.note(
-                        "PasswordChanging",
-                        format!("{name} has another password: the instances are told"),
-                    );
+                if !is_first {
+                    self.change = Change::Telling;
+                    let line = format!("{name} has another password: the instances are told");
+                    announcer.note("PasswordChanging", line);
                 }
             }
         }
-        if self.is_changing && tell_all(runtime, &self.known).await {
-            self.is_changing = false;
-            announcer.note("PasswordChanged", "all instances have the new password");
+        self.advance(runtime, announcer).await;
+        Ok(self.change == Change::None)
+    }
+
+    async fn advance(&mut self, runtime: &KubernetesRuntime, announcer: &Announcer) {
+        let Some(present) = self.known.first() else {
+            return;
+        };
+        let setting = |key: &str, value: &str| (key.to_string(), value.to_string());
+        match self.change {
+            Change::None => {}
+            Change::Telling => {
+                let old = self.known.get(1).map_or("", String::as_str);
+                let take = [setting("requirepass", present), setting("requirepass-previous", old)];
+                let give = [setting("masterauth", present)];
+                if tell_all(runtime, &self.known, &take).await
+                    && tell_all(runtime, &self.known, &give).await
+                {
+                    announcer.note("PasswordChanged", "all instances have the new password");
+                    self.change = Change::Both { since: Instant::now() };
+                }
+            }
+            Change::Both { since } if since.elapsed() >= BOTH => {
+                let forget = [setting("requirepass-previous", "")];
+                if tell_all(runtime, &self.known, &forget).await {
+                    self.change = Change::None;
+                }
+            }
+            Change::Both { .. } => {}
         }
-        Ok(!self.is_changing)
     }
 }
 
@@ -133,41 +175,34 @@ fn generated(wanted: &Wanted, name: &str) -> Result<Secret, Error> {
     })
 }
 
-/// Tells every running instance the first of `passwords`. Returns whether all have it.
-async fn tell_all(runtime: &KubernetesRuntime, passwords: &[String]) -> bool {
-    let addresses: Vec<Address> = runtime
+/// Sets something on every running instance. Returns whether all have it.
+async fn tell_all(
+    runtime: &KubernetesRuntime,
+    passwords: &[String],
+    settings: &[(String, String)],
+) -> bool {
+    let addresses = runtime
         .instances()
         .into_values()
         .filter(|seen| matches!(seen.process, Process::Running { .. } | Process::Unknown))
         .map(|seen| seen.address)
-        .filter(|address| !address.host.is_empty())
-        .collect();
+        .filter(|address| !address.host.is_empty());
+    let settings: BTreeMap<String, String> = settings.iter().cloned().collect();
+    let tells = addresses.map(|address| {
+        let settings = &settings;
+        async move {
+            InstanceClient::connect_with_any(&address, passwords, COMMAND_TIMEOUT)
+                .await?
+                .configure(settings)
+                .await
+        }
+    });
     let mut is_told = true;
-    for key in ["masterauth", "requirepass"] {
-        let tells = addresses
-            .iter()
-            .map(|address| tell(address, passwords, key));
-        for outcome in join_all(tells).await {
-            if let Err(error) = outcome {
-                tracing::warn!(error = %crate::error::chain(&error), "password not changed, trying again");
-                is_told = false;
-            }
+    for outcome in join_all(tells).await {
+        if let Err(error) = outcome {
+            tracing::warn!(error = %crate::error::chain(&error), "password not changed, trying again");
+            is_told = false;
         }
     }
     is_told
-}
-
-async fn tell(
-    address: &Address,
-    passwords: &[String],
-    key: &str,
-) -> Result<(), crate::instance_client::Error> {
-    let Some(password) = passwords.first() else {
-        return Ok(());
-    };
-    let settings = [(key.to_string(), password.clone())].into();
-    InstanceClient::connect_with_any(address, passwords, COMMAND_TIMEOUT)
-        .await?
-        .configure(&settings)
-        .await
 }

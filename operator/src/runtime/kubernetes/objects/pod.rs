@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use k8s_openapi::api::core::v1::{
-    Affinity, Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EnvVar, EnvVarSource,
+    Affinity, Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction,
     PersistentVolumeClaimVolumeSource, Pod, PodAffinityTerm, PodAntiAffinity, PodSecurityContext,
     PodSpec, Probe, ResourceRequirements, SeccompProfile, SecretKeySelector, SecurityContext,
-    TCPSocketAction, TopologySpreadConstraint, Volume, VolumeMount, WeightedPodAffinityTerm,
+    TopologySpreadConstraint, Volume, VolumeMount, WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -194,13 +194,16 @@ fn container(wanted: &Wanted, instance: &DesiredInstance) -> Container {
             mount("config", CONFIG, true),
         ]),
         readiness_probe: Some(Probe {
-            tcp_socket: Some(TCPSocketAction {
-                port: IntOrString::String("redis".into()),
-                ..TCPSocketAction::default()
-            }),
             period_seconds: Some(2),
             failure_threshold: Some(2),
-            ..Probe::default()
+            ..probe("/readyz")
+        }),
+        // Answers also while the log is recovered, however long that takes.
+        liveness_probe: Some(Probe {
+            period_seconds: Some(10),
+            timeout_seconds: Some(5),
+            failure_threshold: Some(6),
+            ..probe("/livez")
         }),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
@@ -212,6 +215,17 @@ fn container(wanted: &Wanted, instance: &DesiredInstance) -> Container {
             ..SecurityContext::default()
         }),
         ..Container::default()
+    }
+}
+
+fn probe(path: &str) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.into()),
+            port: IntOrString::String("metrics".into()),
+            ..HTTPGetAction::default()
+        }),
+        ..Probe::default()
     }
 }
 
@@ -228,6 +242,7 @@ fn arguments(wanted: &Wanted, instance: &DesiredInstance) -> Vec<String> {
         ("dir", DATA.to_string()),
         ("server-id", instance.server_id.to_string()),
         ("boot-role", "resume".to_string()),
+        ("metrics-port", PORT_METRICS.to_string()),
     ];
     let at_start = wanted
         .at_start
