@@ -151,7 +151,7 @@ pub fn is_contained(wanted: &Value, live: &Value) -> bool {
 /// What the API server leaves out instead of storing it.
 fn is_empty(value: &Value) -> bool {
     match value {
-        Value::Null => true,
+        Value::Null | Value::Bool(false) => true,
         Value::Array(items) => items.is_empty(),
         Value::Object(fields) => fields.is_empty(),
         _ => false,
@@ -172,7 +172,7 @@ mod tests {
         assert!(is_contained(&wanted, &live));
         live["spec"]["ports"][0]["port"] = json!(1);
         assert!(!is_contained(&wanted, &live));
-        assert!(is_contained(&json!({"data": {}}), &json!({})));
+        assert!(is_contained(&json!({"data": {}, "is": false}), &json!({})));
         assert!(!is_contained(&json!({"a": [1]}), &json!({"a": [1, 2]})));
     }
 }
