@@ -12,9 +12,10 @@ fail() {
 
 # timed NAME COMMAND...: runs it and prints how long it took.
 timed() {
-    local name=$1 begun
+    # The command sees these, too: no names that it could have.
+    local timed_step=$1 timed_begun
     shift
-    begun=$(date +%s%N)
+    timed_begun=$(date +%s%N)
     "$@"
-    printf '%-26s %6.1f s\n' "$name" "$((($(date +%s%N) - begun) / 100000000))e-1"
+    printf '%-26s %6.1f s\n' "$timed_step" "$((($(date +%s%N) - timed_begun) / 100000000))e-1"
 }
