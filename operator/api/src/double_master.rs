@@ -5,13 +5,25 @@
     reason = "the schema derive repeats each type, `pub`, inside a function"
 )]
 
+mod failover;
+mod instance;
+mod keys;
+mod scheduling;
+mod services;
+mod status;
+
 use std::collections::BTreeMap;
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::condition::Condition;
+pub use failover::{Failover, Sync};
+pub use instance::{Auth, ImagePullPolicy, Resources, Storage};
+pub use keys::{LIVE_KEYS, LiveKey, OPERATOR_KEYS, live_key};
+pub use scheduling::Scheduling;
+pub use services::{Service, ServiceType, Services};
+pub use status::{DoubleMasterStatus, FailoverSummary, LinkSummary, MemberStatus, ServiceStatus};
 
 /// Two masters that merge, each with its replicas.
 #[derive(CustomResource, Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -28,6 +40,8 @@ use crate::condition::Condition;
     doc = "Two masters that merge, each with its replicas; one falls over to the other.",
     validation = Rule::new("size(self.metadata.name) <= 40")
         .message("the name may have at most 40 characters, so that suffixes fit"),
+    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
+        .message("the name has to be lower-case letters, digits and `-`, beginning with a letter"),
     printcolumn(name = "Ready", type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
     printcolumn(name = "Writers", type_ = "string", json_path = ".status.writers"),
@@ -38,11 +52,21 @@ use crate::condition::Condition;
         json_path = r#".status.conditions[?(@.type=="Ready")].reason"#)
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("self.sync.durableAcks <= self.replicasPerMaster")
+        .message("sync.durableAcks is more than replicasPerMaster: no write would ever be taken"),
+    validation = Rule::new("!has(oldSelf.auth) || has(self.auth)")
+        .message("a password cannot be taken away again; give another auth.secretName, or make a new resource"),
+)]
 pub struct DoubleMasterSpec {
     /// Image of the server; the operator's own when absent. Without meaning in the local runtime.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,
+
+    /// When the image is fetched; as Kubernetes does for its tag when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_pull_policy: Option<ImagePullPolicy>,
 
     /// Replicas behind each master. With 0 a lost master waits for its volume while the peer serves.
     #[serde(default = "default_replicas")]
@@ -58,24 +82,28 @@ pub struct DoubleMasterSpec {
     pub server_ids: ServerIds,
 
     /// Volume of each instance.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub storage: Option<Storage>,
+    #[serde(default)]
+    pub storage: Storage,
 
     /// Requests and limits of each instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
 
-    /// Configuration keys of the server, spelled as in its configuration file.
+    /// Configuration keys of the server, spelled as in its configuration file. Those that a running
+    /// server takes apply at once; a change of any other one replaces the instances one by one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 64))]
+    #[schemars(extend("maxProperties" = 64, "additionalProperties" = {
+        "type": "string", "maxLength": 1024, "pattern": r"^[^\x00-\x1f\x7f]*$"
+    }))]
     #[x_kube(validation = Rule::new(
-        "self.all(k, !(k in ['port','bind','dir','server-id','requirepass','masterauth','slaveof',\
-         'replicaof','boot-role','config','double-master-ip','double-master-port',\
-         'double-master-server-id','min-replicas-to-write','min-slaves-to-write']))")
+        "self.all(k, !(k in ['port','bind','dir','db-path','server-id','cluster-id','requirepass','masterauth',\
+         'slaveof','replicaof','boot-role','config','double-master-ip','double-master-port',\
+         'double-master-server-id','min-replicas-to-write','min-slaves-to-write','replica-announce-ip',\
+         'slave-announce-ip','replica-announce-port','slave-announce-port','metrics-port']))")
         .message("this key belongs to the operator; remove it from spec.config"))]
     pub config: BTreeMap<String, String>,
 
-    /// Password that clients and links give; none when absent.
+    /// Password that clients and links give; none when absent, a generated one when empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<Auth>,
 
@@ -89,6 +117,27 @@ pub struct DoubleMasterSpec {
         .message("hangTimeoutMs has to span at least two probes"))]
     pub failover: Failover,
 
+    /// How the services are offered.
+    #[serde(default)]
+    pub services: Services,
+
+    /// Where the pods go and what marks them.
+    #[serde(default)]
+    pub scheduling: Scheduling,
+
+    /// Budgets that keep a drain from ending a master before its role has moved.
+    #[serde(default)]
+    pub pdb: Switch,
+
+    /// A policy that lets everybody reach the client port, and only who has to the link port.
+    #[serde(default)]
+    pub network_policy: Switch,
+
+    /// Seconds that an instance gets to end in order.
+    #[serde(default = "default_grace")]
+    #[schemars(range(min = 5, max = 3600))]
+    pub termination_grace_period_seconds: u32,
+
     /// What becomes of the data when this resource is deleted.
     #[serde(default)]
     pub reclaim_policy: ReclaimPolicy,
@@ -100,6 +149,24 @@ pub struct DoubleMasterSpec {
 
 fn default_replicas() -> u8 {
     1
+}
+
+fn default_grace() -> u32 {
+    60
+}
+
+/// Something that can be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Switch {
+    /// Whether it is made.
+    pub enabled: bool,
+}
+
+impl Default for Switch {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
 }
 
 /// Server ids of the slots.
@@ -120,111 +187,6 @@ impl Default for ServerIds {
     }
 }
 
-/// Volume of each instance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Storage {
-    /// Size as a Kubernetes quantity, such as `20Gi`.
-    #[schemars(
-        length(min = 1, max = 32),
-        regex(pattern = r"^[0-9]+(\.[0-9]+)?([kKMGTPE]i?)?$")
-    )]
-    pub size: String,
-    /// Storage class; the cluster's default when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    pub class_name: Option<String>,
-    /// Grow existing volumes when `size` grows.
-    #[serde(default = "yes")]
-    pub expand: bool,
-}
-
-fn yes() -> bool {
-    true
-}
-
-/// Requests and limits, as in a container.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Resources {
-    /// What is reserved: `cpu`, `memory`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 8))]
-    pub requests: BTreeMap<String, String>,
-    /// What is the most.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 8))]
-    pub limits: BTreeMap<String, String>,
-}
-
-/// Where the password comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Auth {
-    /// Secret whose key `password` holds it; made with a random one when it does not exist. In the
-    /// local runtime a file of this name under `secrets/`, readable by its owner only.
-    #[schemars(
-        length(min = 1, max = 253),
-        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
-    )]
-    pub secret_name: String,
-}
-
-/// How many replicas have to hold a write.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Sync {
-    /// Replicas that must be in durable contact for a write to be taken; 0 takes every write.
-    #[serde(default)]
-    #[schemars(range(min = 0, max = 5))]
-    pub durable_acks: u8,
-}
-
-/// How a dead or hung master is found. All values in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Failover {
-    /// Distance between two probes of an instance.
-    #[schemars(range(min = 20, max = 60_000))]
-    pub probe_interval_ms: u64,
-    /// Silence after which the operator holds an instance for dead or hung.
-    #[schemars(range(min = 100, max = 600_000))]
-    pub hang_timeout_ms: u64,
-    /// Silence on a replication link after which its receiver holds the source for dead or hung.
-    #[schemars(range(min = 100, max = 600_000))]
-    pub link_timeout_ms: u64,
-    /// Age of a write that could not be made durable after which the disk is taken for hung.
-    #[schemars(range(min = 1000, max = 3_600_000))]
-    pub disk_timeout_ms: u64,
-    /// Least distance between two failovers of one group that rest on silence alone.
-    #[schemars(range(min = 0, max = 3_600_000))]
-    pub quiet_ms: u64,
-    /// How long a promotion collects from reachable instances before it opens.
-    #[schemars(range(min = 0, max = 600_000))]
-    pub collect_ms: u64,
-    /// How long a group without a primary waits for instances that have not answered since their start.
-    #[schemars(range(min = 0, max = 3_600_000))]
-    pub assemble_ms: u64,
-    /// Silence after which a running process is killed and started again.
-    #[schemars(range(min = 1000, max = 86_400_000))]
-    pub restart_hung_ms: u64,
-}
-
-impl Default for Failover {
-    fn default() -> Self {
-        Self {
-            probe_interval_ms: 250,
-            hang_timeout_ms: 600,
-            link_timeout_ms: 600,
-            disk_timeout_ms: 10_000,
-            quiet_ms: 3000,
-            collect_ms: 1000,
-            assemble_ms: 3000,
-            restart_hung_ms: 15_000,
-        }
-    }
-}
-
 /// What becomes of the data when the resource is deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ReclaimPolicy {
@@ -233,150 +195,6 @@ pub enum ReclaimPolicy {
     Retain,
     /// Volumes go with the resource.
     Delete,
-}
-
-/// What the operator says of a `DoubleMaster`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct DoubleMasterStatus {
-    /// Generation of the object this status speaks of.
-    #[serde(default)]
-    pub observed_generation: i64,
-    /// `Ready`, `Writable`, `Paired`, `Redundant`.
-    #[serde(default)]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
-    pub conditions: Vec<Condition>,
-    /// The instances that write, for the printed column.
-    #[serde(default)]
-    pub writers: String,
-    /// Epochs of the slots, for the printed column.
-    #[serde(default)]
-    pub epochs: String,
-    /// Largest number of records any link is behind.
-    #[serde(default)]
-    pub lag_records: u64,
-    /// Every instance.
-    #[serde(default)]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_string()]))]
-    pub members: Vec<MemberStatus>,
-    /// Where each service points.
-    #[serde(default)]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_string()]))]
-    pub services: Vec<ServiceStatus>,
-    /// What the operator waits for, and why.
-    #[serde(default)]
-    pub waits_for: Vec<String>,
-    /// The latest failover.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_failover: Option<FailoverSummary>,
-}
-
-/// One instance in status.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct MemberStatus {
-    /// Its name.
-    pub name: String,
-    /// Its slot: `a` or `b`.
-    pub slot: String,
-    /// `primary`, `double_master`, `replica`, `waiting`; `hung`, `exited` or `unknown` when it does not answer.
-    pub role: String,
-    /// Server id of its group.
-    pub server_id: u32,
-    /// Highest epoch it has seen; the claimed one when it does not answer.
-    pub epoch: u64,
-    /// `host:port` of its client port.
-    pub address: String,
-    /// Incarnation of its current life as a writer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub incarnation: Option<String>,
-    /// Random id of its data directory.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instance_id: Option<String>,
-    /// Log head of the databases, `database=segment:offset`, separated by spaces.
-    pub position: String,
-    /// Records it still has to apply, over all its links.
-    pub lag_records: u64,
-    /// Whether it takes client writes.
-    pub writable: bool,
-    /// Whether it may be promoted.
-    pub eligible: bool,
-    /// Why it does not answer, take writes, or may not be promoted; empty when all is well.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub reason: String,
-    /// Milliseconds since its last answer, when that is not fresh.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub silent_ms: Option<u64>,
-    /// Process id in the local runtime.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pid: Option<u32>,
-    /// Links it dials.
-    #[serde(default)]
-    pub links: Vec<LinkSummary>,
-}
-
-/// One link in status.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LinkSummary {
-    /// `replica`, `peer` or `handover`.
-    pub kind: String,
-    /// Instance it pulls from, or the address when that is none of ours.
-    pub source: String,
-    /// `connecting`, `full_resync`, `streaming`, `lost_place`, `refused`.
-    pub state: String,
-    /// Records not applied yet.
-    pub lag_records: u64,
-    /// Milliseconds since anything came from the source.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_contact_ms: Option<u64>,
-    /// Full resyncs since the process started.
-    pub full_resyncs: u64,
-    /// Partial resyncs since the process started.
-    pub partial_resyncs: u64,
-    /// Last refusal or failure.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub reason: String,
-}
-
-/// One service in status.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ServiceStatus {
-    /// Its name: `<resource>-rw`, `-ro`, `-a`, `-b`.
-    pub name: String,
-    /// Where clients connect.
-    #[serde(default)]
-    pub address: String,
-    /// Instances behind it; empty when there is none that could serve.
-    pub targets: Vec<String>,
-}
-
-/// The latest failover in short; the whole report is an object (or file) of its own.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct FailoverSummary {
-    /// Slot.
-    pub slot: String,
-    /// What ended the old primary.
-    pub cause: String,
-    /// The old primary.
-    pub from: String,
-    /// The new primary.
-    pub to: String,
-    /// The epoch claimed.
-    pub epoch: u64,
-    /// When it began, RFC 3339.
-    pub started_at: String,
-    /// Milliseconds without a target behind `-rw`, when that service had pointed at the old primary.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rw_outage_ms: Option<u64>,
-    /// Milliseconds until everything was restored.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub total_ms: Option<u64>,
-    /// Where the whole report is.
-    #[serde(default)]
-    pub report: String,
 }
 
 #[cfg(test)]
@@ -390,6 +208,8 @@ mod tests {
         assert_eq!(spec.server_ids, ServerIds { a: 1, b: 2 });
         assert_eq!(spec.reclaim_policy, ReclaimPolicy::Retain);
         assert_eq!(spec.failover, Failover::default());
+        assert_eq!(spec.storage.size, "10Gi");
+        assert!(spec.pdb.enabled && spec.network_policy.enabled && spec.storage.expand);
         assert!(!spec.pause && spec.auth.is_none() && spec.config.is_empty());
     }
 
@@ -403,14 +223,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_stated_is_not_written() {
+        let spec: DoubleMasterSpec = serde_json::from_str("{}").unwrap();
+        let text = serde_json::to_string(&spec).unwrap();
+        assert!(!text.contains("null"), "{text}");
+    }
+
+    #[test]
     fn the_definition_carries_rules_columns_and_short_name() {
         use kube::CustomResourceExt as _;
         let crd = serde_json::to_string(&DoubleMaster::crd()).unwrap();
         for wanted in [
-            "this key belongs to the operator",
             "the two slots need different server ids",
-            "server ids are part of the data",
-            "hangTimeoutMs has to span",
             "at most 40 characters",
             r#""shortNames":["dm"]"#,
             r#""categories":["tandem"]"#,

@@ -1,15 +1,18 @@
 //! Plans for a `DoubleMaster`: two groups, each with its failover, wired to each other.
 
 mod bounds;
+mod conditions;
+mod health;
 mod invalid;
+mod moves;
 mod plan;
+mod roll;
 mod services;
 mod state;
 mod status;
 mod steps;
 mod validate;
 
-pub use bounds::OPERATOR_KEYS;
 pub use invalid::InvalidSpec;
 pub use plan::{DoubleMasterPlan, plan};
 pub use validate::{Slot, Validated, validate};

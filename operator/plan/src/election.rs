@@ -96,11 +96,16 @@ pub fn elect(electorate: Electorate<'_>, observed: &Observed, timing: &Timing) -
         .iter()
         .map(|name| consider(name, server_id, must_hold, observed, timing))
         .collect();
+    let is_leaving = |name: &InstanceName| {
+        let seen = observed.instances.get(name);
+        seen.is_some_and(|seen| seen.placement.going().is_some())
+    };
     ranked.sort_by_key(|(priority, candidate)| {
         (
             priority.is_none(),
             Reverse(candidate.own_records),
             Reverse(candidate.total_records),
+            is_leaving(&candidate.instance),
             holder != Some(&candidate.instance),
             *priority,
             candidate.instance.clone(),
@@ -175,6 +180,9 @@ fn consider(
             total_records,
             "not eligible: failed fsync".into(),
         );
+    }
+    if seen.placement.terminating {
+        return refuse(own_records, total_records, "it is being ended".into());
     }
     if status.priority == 0 {
         return refuse(

@@ -20,7 +20,9 @@
 mod decide;
 mod decision;
 mod fill;
+mod handover;
 mod serve;
 
 pub use decide::decide;
-pub use decision::{Clock, Decision, Group};
+pub use decision::{Blocked, Clock, Decision, Group};
+pub use handover::{Handover, hand_over};

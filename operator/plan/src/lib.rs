@@ -15,6 +15,7 @@ pub mod detection;
 pub mod double_master;
 pub mod election;
 pub mod events;
+pub mod explanation;
 pub mod failover_start;
 pub mod group;
 pub mod lifecycle;

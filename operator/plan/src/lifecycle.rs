@@ -57,6 +57,12 @@ fn plan_one(
     plan: &mut Lifecycle,
 ) {
     let instance = || name.clone();
+    if seen.placement.terminating {
+        let why = seen.placement.going().unwrap_or_default();
+        plan.waits_for
+            .push(Waiting::new(format!("the end of {name}"), why));
+        return;
+    }
     match &seen.process {
         Process::Absent => plan.starts.push(Step::Start {
             instance: instance(),

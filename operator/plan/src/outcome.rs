@@ -8,6 +8,7 @@ use tandem_api::{GroupName, InstanceName, ServiceName};
 
 use crate::claim::Claim;
 use crate::events::Event;
+use crate::explanation::Explanation;
 use crate::failover_start::FailoverStart;
 use crate::request::Reply;
 use crate::state::State;
@@ -33,6 +34,8 @@ pub struct Plan<S> {
     pub replies: Vec<Reply>,
     /// What it waits for.
     pub waits_for: Vec<Waiting>,
+    /// Why each group has the primary it has, and could it get another one.
+    pub explanations: Vec<Explanation>,
     /// Look again after this many milliseconds, whatever happens.
     pub look_again_ms: u64,
 }

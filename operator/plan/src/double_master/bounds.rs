@@ -3,29 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use tandem_api::double_master::DoubleMasterSpec;
+use tandem_api::double_master::{DoubleMasterSpec, OPERATOR_KEYS};
 
 use super::invalid::InvalidSpec;
 use crate::timing::Timing;
-
-/// Configuration keys that the operator sets itself.
-pub const OPERATOR_KEYS: [&str; 15] = [
-    "port",
-    "bind",
-    "dir",
-    "server-id",
-    "requirepass",
-    "masterauth",
-    "slaveof",
-    "replicaof",
-    "boot-role",
-    "config",
-    "double-master-ip",
-    "double-master-port",
-    "double-master-server-id",
-    "min-replicas-to-write",
-    "min-slaves-to-write",
-];
 
 /// Bounds of the intervals, as the definition of the resource has them.
 pub(super) fn check_intervals(timing: &Timing) -> Result<(), InvalidSpec> {
@@ -84,18 +65,18 @@ fn is_secret_name(text: &str) -> bool {
 
 /// Checks what is text in the object and has to have a form.
 pub(super) fn check_words(spec: &DoubleMasterSpec) -> Result<(), InvalidSpec> {
-    if let Some(storage) = &spec.storage
-        && !is_size(&storage.size)
-    {
+    if !is_size(&spec.storage.size) {
         return Err(InvalidSpec::Size {
-            found: storage.size.clone(),
+            found: spec.storage.size.clone(),
         });
     }
-    if let Some(auth) = &spec.auth
-        && !is_secret_name(&auth.secret_name)
-    {
+    let secret_name = spec
+        .auth
+        .as_ref()
+        .and_then(|auth| auth.secret_name.as_ref());
+    if let Some(found) = secret_name.filter(|name| !is_secret_name(name)) {
         return Err(InvalidSpec::SecretName {
-            found: auth.secret_name.clone(),
+            found: found.clone(),
         });
     }
     Ok(())

@@ -1,20 +1,28 @@
 //! The table of contents: slots, their steps, services, events, status.
 
+use std::collections::BTreeMap;
+
 use tandem_api::condition::Condition;
 use tandem_api::double_master::DoubleMasterStatus;
+use tandem_api::{InstanceName, ServiceName};
 
+use super::moves::{Answers, answer_requests, move_primaries};
+use super::roll::{Roll, plan_roll};
 use super::services::{plan_services, service_events};
 use super::state::{SlotState, decide_slots};
 use super::status::{View, build};
-use super::steps::{SlotSteps, plan_slot, resyncs_from_peer};
+use super::steps::{Extra, SlotSteps, plan_slot, resyncs_from_peer};
 use super::validate::Validated;
+use crate::detection::Cause;
 use crate::events::{Event, Reason};
+use crate::explanation::explain;
 use crate::failover_start::Kind;
 use crate::group::Clock;
 use crate::observed::Observed;
 use crate::outcome::{DesiredInstance, GroupPlan, Plan, Waiting};
 use crate::report::FailoverReport;
 use crate::step::Step;
+use crate::suffix::SUFFIX_RW;
 
 /// The plan of a `DoubleMaster`.
 pub type DoubleMasterPlan = Plan<DoubleMasterStatus>;
@@ -33,9 +41,24 @@ pub fn plan(
         timing: &valid.timing,
         now_ms,
     };
-    let slots = decide_slots(valid, observed, clock);
+    let mut slots = decide_slots(valid, observed, clock);
+    let mut roll = plan_roll(valid, &slots, observed);
+    let answers = if valid.pause {
+        Answers::default()
+    } else {
+        let answers = answer_requests(valid, &mut slots, observed, clock);
+        move_primaries(valid, &mut slots, &roll, observed, clock);
+        answers
+    };
+    if slots.iter().any(|slot| slot.decision.claim.is_some()) {
+        roll.replace = None;
+    }
+    if let Some(slot) = roll.vacate.and_then(|index| slots.get_mut(index)) {
+        let what = "its replacement".into();
+        slot.wish = Some(Cause::Outdated { what });
+    }
     let services = plan_services(valid, &slots, observed);
-    let mut steps = plan_steps(valid, &slots, observed);
+    let mut steps = plan_steps(valid, &slots, observed, &roll, &answers);
     if valid.pause {
         for slot in &mut steps {
             *slot = SlotSteps {
@@ -53,8 +76,10 @@ pub fn plan(
         ));
     } else {
         events.extend(slots.iter().filter_map(|state| claim_event(state, now_ms)));
+        events.extend(answers.events);
         events.extend(service_events(&services, observed));
         events.extend(steps.iter().flat_map(|slot| slot.events.iter().cloned()));
+        waits_for.extend(roll.waits_for.iter().cloned());
         waits_for.extend(steps.iter().flat_map(|slot| slot.waits_for.iter().cloned()));
     }
     let services = if valid.pause {
@@ -67,6 +92,7 @@ pub fn plan(
         slots: &slots,
         steps: &steps,
         services: &services,
+        roll: &roll,
         observed,
         now_ms,
     };
@@ -77,11 +103,17 @@ pub fn plan(
         valid.timing.probe_interval_ms
     };
     let instances = desired(&slots);
+    let explanations = slots
+        .iter()
+        .map(|slot| explain(slot.group(), &slot.decision, observed, &valid.timing))
+        .collect();
+    let released = released(valid, &slots, &steps, &services, observed);
     let [a, b] = slots;
     let [steps_a, steps_b] = steps;
+    let [released_a, released_b] = released;
     let groups = vec![
-        finish(a, steps_a, valid.pause),
-        finish(b, steps_b, valid.pause),
+        finish(a, steps_a, released_a, valid.pause),
+        finish(b, steps_b, released_b, valid.pause),
     ];
     Plan {
         instances,
@@ -89,28 +121,75 @@ pub fn plan(
         services,
         status,
         events,
-        replies: Vec::new(),
+        replies: answers.replies,
+        explanations,
         waits_for,
         look_again_ms,
     }
+}
+
+/// Primaries without anybody to hand over to whose place goes, once clients have the peer.
+fn released(
+    valid: &Validated,
+    slots: &[SlotState<'_>; 2],
+    steps: &[SlotSteps; 2],
+    services: &BTreeMap<ServiceName, Vec<InstanceName>>,
+    observed: &Observed,
+) -> [Vec<InstanceName>; 2] {
+    let [a, b] = slots;
+    let rw = services.get(&valid.name.service(SUFFIX_RW));
+    let of = |own: &SlotState<'_>, other: &SlotState<'_>| {
+        let primary = own.decision.state.serving();
+        let peer = other.decision.state.serving();
+        let goes = |name: &&InstanceName| {
+            observed
+                .instances
+                .get(*name)
+                .is_some_and(|seen| seen.placement.going().is_some())
+        };
+        let peer_has_rw = rw.is_some_and(|rw| peer.is_some_and(|peer| rw.contains(peer)));
+        let peer_stays = peer.is_some_and(|peer| !goes(&peer));
+        let is_paired = steps.iter().all(|slot| slot.paired);
+        primary
+            .filter(goes)
+            .filter(|_| valid.replicas == 0 && peer_has_rw && peer_stays && is_paired)
+            .cloned()
+            .into_iter()
+            .collect()
+    };
+    [of(a, b), of(b, a)]
 }
 
 fn plan_steps(
     valid: &Validated,
     slots: &[SlotState<'_>; 2],
     observed: &Observed,
+    roll: &Roll,
+    answers: &Answers,
 ) -> [SlotSteps; 2] {
+    let extra = |index: usize, resync_elsewhere: bool| {
+        let of_slot = |step: &&Step| {
+            slots
+                .get(index)
+                .is_some_and(|slot| slot.members.contains(step.instance()))
+        };
+        Extra {
+            resync_elsewhere,
+            replace: roll.replace.as_ref().map(|(_, step)| step).filter(of_slot),
+            resync: answers.resync.as_ref().filter(of_slot),
+        }
+    };
     let [a, b] = slots;
     let runs = observed
         .instances
         .values()
         .any(|seen| seen.heard(&valid.timing).is_some_and(resyncs_from_peer));
-    let steps_a = plan_slot(valid, a, b, observed, runs);
+    let steps_a = plan_slot(valid, a, b, observed, extra(0, runs));
     let begins = steps_a
         .steps
         .iter()
         .any(|step| matches!(step, Step::FullResync { .. }));
-    let steps_b = plan_slot(valid, b, a, observed, runs || begins);
+    let steps_b = plan_slot(valid, b, a, observed, extra(1, runs || begins));
     [steps_a, steps_b]
 }
 
@@ -127,7 +206,12 @@ fn desired(slots: &[SlotState<'_>; 2]) -> Vec<DesiredInstance> {
         .collect()
 }
 
-fn finish(state: SlotState<'_>, steps: SlotSteps, pause: bool) -> GroupPlan {
+fn finish(
+    state: SlotState<'_>,
+    steps: SlotSteps,
+    released: Vec<InstanceName>,
+    pause: bool,
+) -> GroupPlan {
     let decision = state.decision;
     GroupPlan {
         group: state.slot.name.clone(),
@@ -138,7 +222,7 @@ fn finish(state: SlotState<'_>, steps: SlotSteps, pause: bool) -> GroupPlan {
         followers: decision.followers,
         strays: decision.strays,
         paired: steps.paired,
-        released: Vec::new(),
+        released,
     }
 }
 

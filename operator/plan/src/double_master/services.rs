@@ -12,6 +12,7 @@ use super::state::SlotState;
 use super::validate::Validated;
 use crate::events::{Event, Reason};
 use crate::observed::Observed;
+use crate::state::State;
 use crate::suffix::{SUFFIX_RO, SUFFIX_RW};
 
 /// Targets of all services.
@@ -33,7 +34,10 @@ pub(super) fn plan_services(
     );
     for state in slots {
         let name = valid.name.service(state.slot.name.as_str());
-        services.insert(name, one(state.decision.state.primary().cloned()));
+        let current = observed.services.get(&name).and_then(|t| t.first());
+        let primary = state.decision.state.primary();
+        let target = primary.or_else(|| current.filter(|name| still_writes(state, name, observed)));
+        services.insert(name, one(target.cloned()));
     }
     services
 }
@@ -57,8 +61,24 @@ fn writer(
         .iter()
         .filter_map(|state| state.decision.state.serving())
         .collect();
+    let is_left = |name: &InstanceName| {
+        slots.iter().any(|state| {
+            state.wish.is_some() && state.claim.is_some_and(|claim| claim.instance == *name)
+        })
+    };
+    let other = usable
+        .iter()
+        .copied()
+        .find(|name| may_write(name) && !is_left(name));
+    // A writer that shall go is left first, when the other one can take over.
+    if current.is_some_and(is_left) && other.is_some() {
+        return other.cloned();
+    }
     let stays = |name: &InstanceName| {
         slots.iter().any(|state| {
+            if still_writes(state, name, observed) {
+                return true;
+            }
             // A primary under suspicion keeps the service: without a verdict nobody is better.
             state.decision.state.primary() == Some(name)
                 && (state.decision.state.serving().is_none() || may_write(name))
@@ -71,6 +91,20 @@ fn writer(
         .or_else(|| usable.iter().copied().find(|name| Some(*name) == current))
         .or_else(|| usable.first().copied())
         .cloned()
+}
+
+/// Whether an instance whose role goes to another one still writes: clients stay until that one is
+/// open.
+fn still_writes(state: &SlotState<'_>, name: &InstanceName, observed: &Observed) -> bool {
+    matches!(state.decision.state, State::Opening { .. })
+        && state.members.contains(name)
+        && observed.instances.get(name).is_some_and(|seen| {
+            let status = seen
+                .answer
+                .as_ref()
+                .filter(|_| !seen.is_gone() && seen.has_answered());
+            seen.missed_probes == 0 && status.is_some_and(|answer| answer.status.writable)
+        })
 }
 
 fn readers(

@@ -4,6 +4,7 @@ use tandem_api::InstanceName;
 
 use super::validate::{Slot, Validated};
 use crate::claim::Claim;
+use crate::detection::Cause;
 use crate::group::{Clock, Decision, Group, decide};
 use crate::observed::Observed;
 
@@ -18,8 +19,26 @@ pub(super) struct SlotState<'a> {
     pub(super) unwanted: Vec<InstanceName>,
     /// Its claim as observed.
     pub(super) claim: Option<&'a Claim>,
+    /// Instances that are wanted or still run: all that have a say and may hold something.
+    pub(super) members: Vec<InstanceName>,
+    /// The peer's claimed primary, a witness.
+    pub(super) outside: Vec<InstanceName>,
+    /// Why its primary shall not stay it: `-rw` leaves it first.
+    pub(super) wish: Option<Cause>,
     /// What its failover decides.
     pub(super) decision: Decision,
+}
+
+impl SlotState<'_> {
+    /// The slot as the group module takes it.
+    pub(super) fn group(&self) -> Group<'_> {
+        Group {
+            name: &self.slot.name,
+            server_id: self.slot.server_id,
+            instances: &self.members,
+            outside: &self.outside,
+        }
+    }
 }
 
 /// Decides both slots, `a` first. Each one's witness outside is the other one's claimed primary.
@@ -50,25 +69,39 @@ fn decide_slot<'a>(
         .into_iter()
         .collect();
     let instances = valid.instances(slot, claim);
-    let group = Group {
-        name: &slot.name,
-        server_id: slot.server_id,
-        instances: &instances,
-        outside: &outside,
-    };
-    let decision = decide(group, observed, clock);
     let prefix = format!("{}-{}-", valid.name, slot.name);
-    let unwanted = observed
+    let unwanted: Vec<InstanceName> = observed
         .instances
         .keys()
         .filter(|name| name.as_str().starts_with(&prefix) && !instances.contains(name))
         .cloned()
         .collect();
+    let still_runs = |name: &&InstanceName| {
+        observed
+            .instances
+            .get(*name)
+            .is_some_and(|seen| !seen.is_gone())
+    };
+    let members: Vec<InstanceName> = instances
+        .iter()
+        .chain(unwanted.iter().filter(still_runs))
+        .cloned()
+        .collect();
+    let group = Group {
+        name: &slot.name,
+        server_id: slot.server_id,
+        instances: &members,
+        outside: &outside,
+    };
+    let decision = decide(group, observed, clock);
     SlotState {
         slot,
         instances,
         unwanted,
         claim,
+        members,
+        outside,
+        wish: None,
         decision,
     }
 }

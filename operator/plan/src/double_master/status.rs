@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use tandem_api::condition::{Condition, ConditionStatus, rfc3339};
+use tandem_api::condition::Condition;
 use tandem_api::double_master::{DoubleMasterStatus, LinkSummary, MemberStatus, ServiceStatus};
 use tandem_api::{InstanceName, ServiceName};
 use tandem_proto::status::{InstanceStatus, LinkKind, LinkState, LinkStatus, Role};
 
+use super::conditions::conditions;
+use super::roll::Roll;
 use super::state::SlotState;
 use super::steps::SlotSteps;
 use super::validate::Validated;
 use crate::observed::{InstanceObservation, Observed, Process};
 use crate::outcome::Waiting;
-use crate::state::State;
-use crate::suffix::SUFFIX_RW;
 use crate::timing::Timing;
 
 /// What status is made from.
@@ -22,6 +22,7 @@ pub(super) struct View<'a> {
     pub(super) slots: &'a [SlotState<'a>; 2],
     pub(super) steps: &'a [SlotSteps; 2],
     pub(super) services: &'a BTreeMap<ServiceName, Vec<InstanceName>>,
+    pub(super) roll: &'a Roll,
     pub(super) observed: &'a Observed,
     pub(super) now_ms: u64,
 }
@@ -37,7 +38,7 @@ pub(super) fn build(
         .iter()
         .flat_map(|state| {
             state
-                .instances
+                .members
                 .iter()
                 .map(move |name| member(view, state, name))
         })
@@ -98,6 +99,12 @@ fn member(view: &View<'_>, state: &SlotState<'_>, name: &InstanceName) -> Member
         return member;
     };
     member.address = seen.address.to_string();
+    let placement = &seen.placement;
+    member.node.clone_from(&placement.node);
+    member.pod_ip = placement.node.as_ref().map(|_| seen.address.host.clone());
+    member.outdated.clone_from(&placement.outdated);
+    member.leaving = placement.going().map(ToString::to_string);
+    member.trouble.clone_from(&placement.trouble);
     if let Some(status) = seen.last_status() {
         describe(&mut member, status, view.observed);
     }
@@ -209,139 +216,4 @@ fn silent(seen: &InstanceObservation, timing: &Timing) -> (&'static str, String)
             (word, format!("no answer for {} ms", seen.silent_ms))
         }
     }
-}
-
-fn conditions(view: &View<'_>, previous: &[Condition]) -> Vec<Condition> {
-    let writable = writable(view);
-    let paired = paired(view);
-    let redundant = redundant(view);
-    let ready = [&writable, &paired, &redundant]
-        .into_iter()
-        .find(|part| part.status != ConditionStatus::True)
-        .map_or_else(
-            || {
-                condition(
-                    view,
-                    "Ready",
-                    ConditionStatus::True,
-                    "AllServing",
-                    String::new(),
-                )
-            },
-            |part| {
-                condition(
-                    view,
-                    "Ready",
-                    part.status,
-                    &part.reason.clone(),
-                    part.message.clone(),
-                )
-            },
-        );
-    let ready = if view.valid.pause {
-        let message = "spec.pause is set: nothing is started, promoted or repointed; remove it";
-        condition(view, "Ready", ready.status, "Paused", message.into())
-    } else {
-        ready
-    };
-    [ready, writable, paired, redundant]
-        .into_iter()
-        .map(|condition| condition.keep_transition(previous))
-        .collect()
-}
-
-fn condition(
-    view: &View<'_>,
-    kind: &str,
-    status: ConditionStatus,
-    reason: &str,
-    message: String,
-) -> Condition {
-    Condition {
-        kind: kind.into(),
-        status,
-        reason: reason.into(),
-        message,
-        observed_generation: view.valid.generation,
-        last_transition_time: rfc3339(view.now_ms),
-    }
-}
-
-fn writable(view: &View<'_>) -> Condition {
-    let rw = view.valid.name.service(SUFFIX_RW);
-    let has_target = view
-        .services
-        .get(&rw)
-        .is_some_and(|targets| !targets.is_empty());
-    let states: Vec<String> = view
-        .slots
-        .iter()
-        .filter(|state| state.decision.state.serving().is_none())
-        .map(|state| format!("slot {}: {}", state.slot.name, state.decision.state))
-        .collect();
-    let message = states.join("; ");
-    if states.is_empty() {
-        condition(
-            view,
-            "Writable",
-            ConditionStatus::True,
-            "BothMastersWrite",
-            message,
-        )
-    } else if has_target {
-        condition(
-            view,
-            "Writable",
-            ConditionStatus::True,
-            "OneMasterWrites",
-            message,
-        )
-    } else {
-        let assembling = view
-            .slots
-            .iter()
-            .any(|state| !matches!(state.decision.state, State::Lost { .. }));
-        let reason = if assembling { "Starting" } else { "NoMaster" };
-        condition(view, "Writable", ConditionStatus::False, reason, message)
-    }
-}
-
-fn paired(view: &View<'_>) -> Condition {
-    let missing: Vec<String> = view
-        .slots
-        .iter()
-        .zip(view.steps)
-        .filter(|(_, steps)| !steps.paired)
-        .map(|(state, _)| format!("slot {} does not stream from its peer", state.slot.name))
-        .collect();
-    let status = ConditionStatus::of(missing.is_empty());
-    let reason = if missing.is_empty() {
-        "BothStream"
-    } else {
-        "PeerLinkDown"
-    };
-    condition(view, "Paired", status, reason, missing.join("; "))
-}
-
-fn redundant(view: &View<'_>) -> Condition {
-    let wanted = usize::from(view.valid.replicas);
-    let missing: Vec<String> = view
-        .slots
-        .iter()
-        .filter(|state| state.decision.followers.len() < wanted)
-        .map(|state| {
-            let count = state.decision.followers.len();
-            format!(
-                "slot {}: {count} of {wanted} replicas stream",
-                state.slot.name
-            )
-        })
-        .collect();
-    let status = ConditionStatus::of(missing.is_empty());
-    let reason = if missing.is_empty() {
-        "ReplicasStream"
-    } else {
-        "ReplicasMissing"
-    };
-    condition(view, "Redundant", status, reason, missing.join("; "))
 }

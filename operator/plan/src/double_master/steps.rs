@@ -26,14 +26,24 @@ pub(super) struct SlotSteps {
     pub(super) paired: bool,
 }
 
-/// Plans one slot's steps. `other` is the peer slot; `resync_elsewhere` holds back a full resync,
-/// since one at a time is enough load.
+/// What the resource as a whole wants of one slot.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Extra<'a> {
+    /// Holds back a full resync, since one at a time is enough load.
+    pub(super) resync_elsewhere: bool,
+    /// The replacement whose turn it is.
+    pub(super) replace: Option<&'a Step>,
+    /// A full resync that a person asked for.
+    pub(super) resync: Option<&'a Step>,
+}
+
+/// Plans one slot's steps. `other` is the peer slot.
 pub(super) fn plan_slot(
     valid: &Validated,
     own: &SlotState<'_>,
     other: &SlotState<'_>,
     observed: &Observed,
-    resync_elsewhere: bool,
+    extra: Extra<'_>,
 ) -> SlotSteps {
     let timing = &valid.timing;
     let mut steps = SlotSteps::default();
@@ -43,24 +53,30 @@ pub(super) fn plan_slot(
         .waits_for
         .extend(own.decision.waits_for.iter().cloned());
 
-    let life = lifecycle::plan(&own.instances, &own.unwanted, observed, timing);
+    let (wanted, stuck) = without_foreign_volumes(own, observed);
+    steps.waits_for.extend(stuck);
+    let done = surplus(own, observed, timing, &mut steps.waits_for);
+    let life = lifecycle::plan(&wanted, &done, observed, timing);
     steps.waits_for.extend(life.waits_for);
     gentle.extend(life.starts);
     disruptive.extend(life.disruptive);
+    disruptive.extend(extra.resync.cloned());
 
     let peering = plan_peer(own, other, observed, timing);
     steps.paired = peering.paired;
     steps.waits_for.extend(peering.waits_for);
     gentle.extend(peering.peer);
     match peering.resync {
-        Some(step) if resync_elsewhere => steps.waits_for.push(Waiting::new(
+        Some(step) if extra.resync_elsewhere => steps.waits_for.push(Waiting::new(
             step.to_string(),
             "another full resync runs; one at a time",
         )),
         Some(step) => disruptive.push(step),
         None => {}
     }
+    disruptive.extend(extra.replace.cloned());
     gentle.extend(plan_members(valid, own, observed));
+    gentle.extend(plan_settings(valid, own, observed));
 
     let claimed_now = own.decision.claim.is_some();
     let may_go = |step: &Step, waits_for: &mut Vec<Waiting>| {
@@ -188,6 +204,81 @@ fn connecting(link: &tandem_proto::status::LinkStatus) -> String {
     } else {
         link.reason.clone()
     }
+}
+
+/// Whether this slot's primary streams from the other slot's.
+pub(super) fn streams_from_peer(
+    own: &SlotState<'_>,
+    other: &SlotState<'_>,
+    observed: &Observed,
+    timing: &Timing,
+) -> bool {
+    plan_peer(own, other, observed, timing).paired
+}
+
+/// Instances beyond the wanted number that can be stopped: what each alone held was taken, or it does
+/// not answer. Never while the slot has no primary: they may be all it has.
+fn surplus(
+    own: &SlotState<'_>,
+    observed: &Observed,
+    timing: &Timing,
+    waits_for: &mut Vec<Waiting>,
+) -> Vec<InstanceName> {
+    let mut done = Vec::new();
+    for name in &own.unwanted {
+        let Some(seen) = observed.instances.get(name).filter(|seen| !seen.is_gone()) else {
+            continue;
+        };
+        let is_taken = own.decision.followers.contains(name) || seen.heard(timing).is_none();
+        if own.decision.state.serving().is_some() && is_taken && !seen.placement.terminating {
+            done.push(name.clone());
+        } else {
+            let why = "what it alone holds was not taken yet";
+            waits_for.push(Waiting::new(format!("the end of {name}"), why));
+        }
+    }
+    done
+}
+
+/// Wanted instances less those whose volume holds another group's data, which are not started.
+fn without_foreign_volumes(
+    own: &SlotState<'_>,
+    observed: &Observed,
+) -> (Vec<InstanceName>, Vec<Waiting>) {
+    let mut waits_for = Vec::new();
+    let mut wanted = own.instances.clone();
+    wanted.retain(|name| {
+        let foreign = foreign_volume(own, name, observed);
+        if let Some(found) = foreign {
+            let why = format!("its volume holds data of server id {found}");
+            waits_for.push(Waiting::new(format!("another volume for {name}"), why));
+        }
+        foreign.is_none()
+    });
+    (wanted, waits_for)
+}
+
+/// The server id that an instance's volume names, when it is not that of its slot.
+pub(super) fn foreign_volume(
+    own: &SlotState<'_>,
+    name: &InstanceName,
+    observed: &Observed,
+) -> Option<u32> {
+    let found = observed.retained.get(name)?.server_id;
+    (found != own.slot.server_id).then_some(found)
+}
+
+fn plan_settings(valid: &Validated, own: &SlotState<'_>, observed: &Observed) -> Vec<Step> {
+    own.instances
+        .iter()
+        .filter(|name| observed.heard(name, &valid.timing).is_some())
+        .filter_map(|name| {
+            let have = observed.instances.get(name)?.settings.as_ref()?;
+            let settings = valid.settings_to_apply(have);
+            let instance = name.clone();
+            (!settings.is_empty()).then_some(Step::Configure { instance, settings })
+        })
+        .collect()
 }
 
 /// Whether an instance has a full resync of its peer link under way.

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use tandem_api::double_master::{DoubleMaster, ReclaimPolicy};
+use tandem_api::double_master::{DoubleMaster, LIVE_KEYS, ReclaimPolicy, live_key};
 use tandem_api::{GroupName, InstanceName, ResourceName};
 
 use super::bounds::{check_config, check_intervals, check_words};
 use super::invalid::{InvalidSpec, REPLICAS_MAX, SERVER_ID_MAX};
 use crate::claim::Claim;
 use crate::timing::Timing;
+
+/// The server's key for the durable acks.
+const ACKS_KEY: &str = "min-replicas-to-write";
 
 /// One of the two slots.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +48,8 @@ pub struct Validated {
 }
 
 impl Validated {
-    /// The instances of a slot: `replicas` + 1, the lowest ordinals, but always with the holder of
-    /// the claim, so that scaling down never takes the primary.
+    /// The instances of a slot: `replicas` + 1, the lowest ordinals, and the holder of the claim, which
+    /// stays until another one has taken its role.
     pub fn instances(&self, slot: &Slot, claim: Option<&Claim>) -> Vec<InstanceName> {
         let mut names: Vec<InstanceName> = (0..=self.replicas)
             .map(|ordinal| self.name.instance(&slot.name, ordinal))
@@ -54,10 +57,38 @@ impl Validated {
         if let Some(claim) = claim
             && !names.contains(&claim.instance)
         {
-            names.pop();
             names.push(claim.instance.clone());
         }
         names
+    }
+
+    /// Settings that apply live and differ from what an instance has; one that is no longer stated
+    /// goes back to the server's default.
+    pub fn settings_to_apply(&self, have: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let first_spelling =
+            |key: &str| live_key(key).map_or(key.to_string(), |key| key.name.into());
+        let have: BTreeMap<String, &String> = have
+            .iter()
+            .map(|(key, value)| (first_spelling(key), value))
+            .collect();
+        let stated: BTreeMap<String, &String> = self
+            .config
+            .iter()
+            .map(|(key, value)| (first_spelling(key), value))
+            .collect();
+        let defaults = LIVE_KEYS.iter().map(|key| (key.name, key.default));
+        let acks = self.durable_acks.to_string();
+        defaults
+            .chain([(ACKS_KEY, acks.as_str())])
+            .filter_map(|(key, default)| {
+                let wanted = stated.get(key).map_or(default, |value| value.as_str());
+                let is_due = match have.get(key) {
+                    Some(value) => value.as_str() != wanted,
+                    None => stated.contains_key(key) || (key == ACKS_KEY && wanted != "0"),
+                };
+                is_due.then(|| (key.to_string(), wanted.to_string()))
+            })
+            .collect()
     }
 
     /// Server ids of both slots, in order.
@@ -98,6 +129,8 @@ pub fn validate(object: &DoubleMaster) -> Result<Validated, InvalidSpec> {
     let timing = Timing::from(&spec.failover);
     check_intervals(&timing)?;
     check_words(spec)?;
+    let auth = spec.auth.as_ref();
+    let secret_name = auth.map(|auth| auth.secret_of(name.as_str()));
     Ok(Validated {
         name,
         generation: object.metadata.generation.unwrap_or(1),
@@ -113,7 +146,7 @@ pub fn validate(object: &DoubleMaster) -> Result<Validated, InvalidSpec> {
         ],
         replicas: spec.replicas_per_master,
         config: spec.config.clone(),
-        secret_name: spec.auth.as_ref().map(|auth| auth.secret_name.clone()),
+        secret_name,
         durable_acks: acks,
         timing,
         reclaim_policy: spec.reclaim_policy,
@@ -189,10 +222,34 @@ mod tests {
             at_ms: 0,
             by_silence: false,
         };
-        assert_eq!(valid.instances(slot, Some(&claim)), [holder]);
+        let lowest = valid.name.instance(&slot.name, 0);
         assert_eq!(
-            valid.instances(slot, None),
-            [valid.name.instance(&slot.name, 0)]
+            valid.instances(slot, Some(&claim)),
+            [lowest.clone(), holder]
         );
+        assert_eq!(valid.instances(slot, None), [lowest]);
+    }
+
+    #[test]
+    fn settings_that_differ_are_applied_and_removed_ones_return_to_their_default() {
+        let spec = r#"{"config": {"maxmemory": "1gb", "slave-priority": "5", "databases": "4"},
+            "sync": {"durableAcks": 1}}"#;
+        let valid = validate(&object(spec)).unwrap();
+        let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs
+                .iter()
+                .map(|(key, value)| (key.to_string(), value.to_string()))
+                .collect()
+        };
+        let all = map(&[
+            ("maxmemory", "1gb"),
+            ("min-replicas-to-write", "1"),
+            ("replica-priority", "5"),
+        ]);
+        assert_eq!(valid.settings_to_apply(&BTreeMap::new()), all);
+        assert_eq!(valid.settings_to_apply(&all), BTreeMap::new());
+        let mut more = all;
+        more.insert("hz".into(), "50".into());
+        assert_eq!(valid.settings_to_apply(&more), map(&[("hz", "10")]));
     }
 }

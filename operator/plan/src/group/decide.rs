@@ -3,11 +3,11 @@
 use tandem_api::InstanceName;
 use tandem_proto::status::InstanceStatus;
 
-use super::decision::{Clock, Decision, Group, Vacancy};
+use super::decision::{Blocked, Clock, Decision, Group, Vacancy};
 use super::fill::{fill, fill_when_assembled, highest_seen, promotion};
 use super::serve::serving;
 use crate::claim::Claim;
-use crate::detection::{Judgement, Verdict, Witness, judge};
+use crate::detection::{Judgement, Testimony, Verdict, Witness, judge};
 use crate::observed::{Observed, is_writer};
 use crate::outcome::ClaimStep;
 use crate::state::State;
@@ -53,7 +53,14 @@ pub fn decide(group: Group<'_>, observed: &Observed, clock: Clock<'_>) -> Decisi
                 let left_ms = quiet_until_ms - clock.now_ms;
                 let why = format!("{holder}: {cause}, soon after a failover by silence");
                 let what = format!("the quiet time to pass, {left_ms} ms");
-                return Decision::waiting(State::Lost { why: why.clone() }, what, why);
+                let lost = State::Lost { why: why.clone() };
+                let mut decision = Decision::waiting(lost, what.clone(), why.clone());
+                decision.blocked = Some(Blocked::new(
+                    "QuietTime",
+                    format!("{why}; waits for {what}"),
+                ));
+                decision.witnesses = witnesses;
+                return decision;
             }
             let vacancy = Vacancy {
                 cause: Some(cause),
@@ -72,15 +79,31 @@ fn suspect(claim: &Claim, missing: String, witnesses: &[Witness]) -> Decision {
     } else {
         words.join("; ")
     };
-    Decision::waiting(
+    let is_lost_to_operator = matches!(
+        witnesses.first(),
+        Some(Witness {
+            testimony: Testimony::Dead { .. },
+            ..
+        })
+    );
+    let mut decision = Decision::waiting(
         State::Suspect {
             primary: claim.instance.clone(),
             epoch: claim.epoch,
-            missing,
+            missing: missing.clone(),
         },
         format!("a verdict on {}", claim.instance),
-        why,
-    )
+        why.clone(),
+    );
+    // The operator alone never decides: it may be the one that is cut off.
+    decision.blocked = is_lost_to_operator.then(|| {
+        Blocked::new(
+            "NotEstablished",
+            format!("{}: {missing}: {why}", claim.instance),
+        )
+    });
+    decision.witnesses = witnesses.to_vec();
+    decision
 }
 
 /// A writer above the claim was promoted by hand, or the claims are lost: it is believed.

@@ -41,6 +41,29 @@ pub struct Decision {
     pub strays: Vec<InstanceName>,
     /// What it waits for.
     pub waits_for: Vec<Waiting>,
+    /// Why another primary is needed and cannot be had.
+    pub blocked: Option<Blocked>,
+    /// Who said what of a primary that is silent.
+    pub witnesses: Vec<Witness>,
+}
+
+/// Why there is no failover.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocked {
+    /// One CamelCase word, stable.
+    pub reason: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+impl Blocked {
+    /// A block with its word.
+    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+        }
+    }
 }
 
 impl Decision {
@@ -54,6 +77,8 @@ impl Decision {
             followers: Vec::new(),
             strays: Vec::new(),
             waits_for: Vec::new(),
+            blocked: None,
+            witnesses: Vec::new(),
         }
     }
 

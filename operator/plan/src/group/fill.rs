@@ -2,7 +2,7 @@
 
 use tandem_api::InstanceName;
 
-use super::decision::{Clock, Decision, Group, Vacancy};
+use super::decision::{Blocked, Clock, Decision, Group, Vacancy};
 use crate::claim::Claim;
 use crate::detection::{Cause, is_booting};
 use crate::election::{Candidate, Electorate, elect, held};
@@ -119,14 +119,19 @@ fn nobody(vacancy: &Vacancy, candidates: &[Candidate]) -> Decision {
     } else {
         format!("{lost} and nobody can take over: {}", others.join("; "))
     };
-    Decision::waiting(
-        State::Lost { why: why.clone() },
-        "an instance to promote",
-        why,
-    )
+    let reason = if others.is_empty() {
+        "NoReplica"
+    } else {
+        "NoEligibleReplica"
+    };
+    let lost = State::Lost { why: why.clone() };
+    let mut decision = Decision::waiting(lost, "an instance to promote", why.clone());
+    decision.blocked = Some(Blocked::new(reason, why));
+    decision.witnesses.clone_from(&vacancy.witnesses);
+    decision
 }
 
-fn start_report(
+pub(super) fn start_report(
     group: Group<'_>,
     claim: Option<&Claim>,
     new: &Claim,
@@ -200,8 +205,15 @@ pub(super) fn highest_seen(group: Group<'_>, claim: Option<&Claim>, observed: &O
         .flat_map(|database| &database.version_vector)
         .filter(|row| row.server_id == group.server_id)
         .map(|row| row.epoch);
+    let of_volumes = group
+        .instances
+        .iter()
+        .filter_map(|name| observed.retained.get(name))
+        .filter(|retained| retained.server_id == group.server_id)
+        .map(|retained| retained.epoch);
     of_instances
         .chain(of_origins)
+        .chain(of_volumes)
         .chain(claim.map(|claim| claim.epoch))
         .max()
         .unwrap_or(0)

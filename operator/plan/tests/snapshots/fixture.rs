@@ -16,7 +16,8 @@ use tandem_api::{DoubleMaster, DoubleMasterSpec, GroupName, InstanceName, Servic
 use tandem_plan::double_master::{DoubleMasterPlan, plan, validate};
 use tandem_plan::observed::is_writer;
 use tandem_plan::{
-    Address, Answer, Attempt, Claim, InstanceObservation, Observed, Placement, Process,
+    Address, Answer, Attempt, Claim, InstanceObservation, Observed, Placement, Process, Request,
+    Retained,
 };
 use tandem_proto::status::{
     DatabaseStatus, InstanceStatus, LinkKind, LinkState, LinkStatus, Role, VvRow,
@@ -38,6 +39,10 @@ struct Fixture {
     attempts: BTreeMap<String, Attempt>,
     #[serde(default)]
     instances: BTreeMap<InstanceName, InstanceFixture>,
+    #[serde(default)]
+    requests: Vec<Request>,
+    #[serde(default)]
+    retained: BTreeMap<InstanceName, Retained>,
 }
 
 #[derive(Deserialize)]
@@ -74,6 +79,10 @@ struct InstanceFixture {
     age: u64,
     missed: u32,
     busy: Option<String>,
+    placement: Placement,
+    settings: Option<BTreeMap<String, String>>,
+    /// Its process cannot be seen.
+    unknown: bool,
     role: Role,
     epoch: u64,
     holds: BTreeMap<u32, u64>,
@@ -102,6 +111,9 @@ impl Default for InstanceFixture {
             age: 20,
             missed: 0,
             busy: None,
+            placement: Placement::default(),
+            settings: None,
+            unknown: false,
             role: Role::Waiting,
             epoch: 0,
             holds: BTreeMap::new(),
@@ -153,7 +165,8 @@ pub(crate) fn plan_of(yaml: &str) -> DoubleMasterPlan {
             .collect(),
         services: fixture.services,
         attempts: fixture.attempts,
-        ..Observed::default()
+        requests: fixture.requests,
+        retained: fixture.retained,
     };
     plan(&valid, &observed, &[], NOW_MS)
 }
@@ -178,6 +191,7 @@ fn address(name: &InstanceName) -> Address {
 fn observation(name: &InstanceName, fixture: InstanceFixture) -> InstanceObservation {
     let process = match fixture.exited {
         _ if fixture.absent => Process::Absent,
+        _ if fixture.unknown => Process::Unknown,
         Some(age_ms) => Process::Exited {
             age_ms,
             quick_exits: fixture.quick_exits,
@@ -200,8 +214,8 @@ fn observation(name: &InstanceName, fixture: InstanceFixture) -> InstanceObserva
         missed_probes: fixture.missed,
         unsynced_ms: fixture.unsynced,
         busy: fixture.busy.clone(),
-        placement: Placement::default(),
-        settings: None,
+        placement: fixture.placement.clone(),
+        settings: fixture.settings.clone(),
         answer: has_answer.then(|| Answer {
             status: status(name, fixture),
             age_ms,

@@ -9,6 +9,7 @@ mod detection;
 mod failover;
 mod fixture;
 mod formation;
+mod moves;
 mod repair;
 
 /// Both slots whole, one replica each: what the cases below vary.

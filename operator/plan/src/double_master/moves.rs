@@ -1,0 +1,282 @@
+//! Which primaries hand over: asked for by a person, driven out by their place, beyond the wanted
+//! number, or outdated. At most one slot at a time, and never in silence when it cannot be done.
+
+use tandem_api::{GroupName, InstanceName};
+
+use super::health::troubles;
+use super::roll::Roll;
+use super::state::SlotState;
+use super::validate::Validated;
+use crate::detection::Cause;
+use crate::election::Candidate;
+use crate::events::{Event, Reason};
+use crate::group::{Blocked, Clock, Handover, hand_over};
+use crate::observed::Observed;
+use crate::outcome::Waiting;
+use crate::request::{Reply, Request, RequestKind, Target};
+use crate::state::State;
+use crate::step::Step;
+
+/// A claim younger than this has answered a request that names nobody.
+const ANSWERED_MS: u64 = 10_000;
+
+/// What became of what persons asked for.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    pub(super) replies: Vec<Reply>,
+    pub(super) events: Vec<Event>,
+    /// A full resync that was asked for.
+    pub(super) resync: Option<Step>,
+}
+
+impl Answers {
+    fn reply(&mut self, request: &Request, outcome: Result<String, String>) {
+        let (done, message) = match outcome {
+            Ok(message) => (true, message),
+            Err(message) => (false, message),
+        };
+        let reason = if done {
+            Reason::RequestDone
+        } else {
+            Reason::RequestRefused
+        };
+        self.events
+            .push(Event::new(reason, format!("{request}: {message}")));
+        self.replies.push(Reply {
+            request: request.clone(),
+            done,
+            message,
+        });
+    }
+}
+
+/// Takes what persons ask for, first things first.
+pub(super) fn answer_requests(
+    valid: &Validated,
+    slots: &mut [SlotState<'_>; 2],
+    observed: &Observed,
+    clock: Clock<'_>,
+) -> Answers {
+    let mut answers = Answers::default();
+    for request in &observed.requests {
+        let outcome = match request.target() {
+            Err(error) => Err(error),
+            Ok(Target::Instance(name)) => resync(slots, &name, &mut answers),
+            Ok(Target::Slot { group, to }) => {
+                let is_forced = request.kind == RequestKind::Failover;
+                move_slot(
+                    valid,
+                    slots,
+                    (&group, to.as_ref()),
+                    is_forced,
+                    observed,
+                    clock,
+                )
+            }
+        };
+        answers.reply(request, outcome);
+    }
+    answers
+}
+
+fn resync(
+    slots: &[SlotState<'_>; 2],
+    name: &InstanceName,
+    answers: &mut Answers,
+) -> Result<String, String> {
+    let [a, b] = slots;
+    for (own, other) in [(a, b), (b, a)] {
+        if !own.instances.contains(name) {
+            continue;
+        }
+        let primary = own.decision.state.serving();
+        let primary =
+            primary.ok_or_else(|| format!("slot {}: {}", own.slot.name, own.decision.state))?;
+        let source = if primary == name {
+            let peer = other.decision.state.serving();
+            peer.ok_or_else(|| format!("slot {}: {}", other.slot.name, other.decision.state))?
+        } else {
+            primary
+        };
+        if answers.resync.is_some() {
+            return Err("another full resync was asked for in the same moment".into());
+        }
+        answers.resync = Some(Step::FullResync {
+            instance: name.clone(),
+            source: source.clone(),
+        });
+        return Ok(format!("{name} takes the state of {source}"));
+    }
+    Err(format!("there is no instance {name}"))
+}
+
+fn move_slot(
+    valid: &Validated,
+    slots: &mut [SlotState<'_>; 2],
+    (group, to): (&GroupName, Option<&InstanceName>),
+    is_forced: bool,
+    observed: &Observed,
+    clock: Clock<'_>,
+) -> Result<String, String> {
+    if slots
+        .iter()
+        .any(|slot| slot.slot.name != *group && slot.decision.claim.is_some())
+    {
+        return Err("the other slot gets a new primary in this moment; ask again".into());
+    }
+    let slot = slots.iter_mut().find(|slot| slot.slot.name == *group);
+    let slot = slot.ok_or_else(|| format!("there is no slot {group}; give a or b"))?;
+    if let Some(to) = to.filter(|to| !slot.members.contains(*to)) {
+        return Err(format!("slot {group} has no instance {to}"));
+    }
+    let claim = slot.claim.ok_or("the slot has no primary yet")?;
+    if to == Some(&claim.instance) {
+        return Ok(format!(
+            "{} has the role, epoch {}",
+            claim.instance, claim.epoch
+        ));
+    }
+    let age_ms = clock.now_ms.saturating_sub(claim.at_ms);
+    if to.is_none() && age_ms < ANSWERED_MS && claim.epoch > 1 {
+        return Ok(format!(
+            "{} took the role {age_ms} ms ago, epoch {}",
+            claim.instance, claim.epoch
+        ));
+    }
+    let may_go = match slot.decision.state {
+        State::Serving { .. } => slot.decision.claim.is_none(),
+        State::Suspect { .. } => is_forced,
+        State::Assembling { .. } | State::Opening { .. } | State::Lost { .. } => false,
+    };
+    if !may_go {
+        return Err(format!("slot {group}: {}", slot.decision.state));
+    }
+    let mut wanted = candidates(valid, slot, Cause::Requested, is_forced, observed);
+    wanted
+        .candidates
+        .retain(|name| to.is_none_or(|to| to == name));
+    wanted
+        .refused
+        .retain(|refused| to.is_none_or(|to| *to == refused.instance));
+    let decision = hand_over(slot.group(), claim, wanted, observed, clock)?;
+    let new = decision
+        .failover
+        .as_ref()
+        .map(|start| start.new.to_string());
+    slot.wish = Some(Cause::Requested);
+    slot.decision = decision;
+    Ok(format!(
+        "{} hands over to {}",
+        claim.instance,
+        new.unwrap_or_default()
+    ))
+}
+
+/// Who may take over for this reason, and why not the others.
+fn candidates(
+    valid: &Validated,
+    slot: &SlotState<'_>,
+    cause: Cause,
+    is_forced: bool,
+    observed: &Observed,
+) -> Handover {
+    let mut wanted = Handover {
+        is_forced,
+        candidates: Vec::new(),
+        refused: Vec::new(),
+        cause,
+    };
+    let holder = slot.claim.map(|claim| &claim.instance);
+    for name in slot.members.iter().filter(|name| Some(*name) != holder) {
+        let placement = observed.instances.get(name).map(|seen| &seen.placement);
+        let going = placement.and_then(|placement| placement.going());
+        let outdated = placement.and_then(|placement| placement.outdated.as_deref());
+        let refused = if !is_forced && !slot.decision.followers.contains(name) {
+            Some("it does not stream from the primary".to_string())
+        } else if let Some(going) = going {
+            Some(format!("it goes, too: {going}"))
+        } else if matches!(wanted.cause, Cause::Outdated { .. }) {
+            outdated.map(|what| format!("it is outdated, too: {what}"))
+        } else if matches!(wanted.cause, Cause::Surplus) && name.ordinal() > valid.replicas {
+            Some("it is beyond the wanted number, too".into())
+        } else {
+            None
+        };
+        match refused {
+            None => wanted.candidates.push(name.clone()),
+            Some(refused) => wanted.refused.push(Candidate {
+                instance: name.clone(),
+                own_records: 0,
+                total_records: 0,
+                refused,
+            }),
+        }
+    }
+    wanted
+}
+
+/// Lets primaries hand over that have a reason to, one slot at a time.
+pub(super) fn move_primaries(
+    valid: &Validated,
+    slots: &mut [SlotState<'_>; 2],
+    roll: &Roll,
+    observed: &Observed,
+    clock: Clock<'_>,
+) {
+    for index in 0..slots.len() {
+        let Some(cause) = cause(valid, slots, index, roll, observed) else {
+            continue;
+        };
+        let is_elsewhere = slots.iter().enumerate().any(|(other, slot)| {
+            other != index && matches!(slot.decision.state, State::Opening { .. })
+        });
+        let Some(slot) = slots.get_mut(index) else {
+            continue;
+        };
+        let Some(claim) = slot.claim else { continue };
+        slot.wish = Some(cause.clone());
+        let what = format!("{} to hand over ({cause})", claim.instance);
+        if is_elsewhere || slot.decision.disruptive.is_some() {
+            let why = "another change of roles is under way";
+            slot.decision.waits_for.push(Waiting::new(what, why));
+            continue;
+        }
+        let wanted = candidates(valid, slot, cause, false, observed);
+        match hand_over(slot.group(), claim, wanted, observed, clock) {
+            Ok(decision) => slot.decision = decision,
+            Err(why) => {
+                slot.decision
+                    .waits_for
+                    .push(Waiting::new(what, why.clone()));
+                slot.decision.blocked = Some(Blocked::new("NobodyToHandOverTo", why));
+            }
+        }
+    }
+}
+
+/// Why a primary that serves shall not stay it.
+fn cause(
+    valid: &Validated,
+    slots: &[SlotState<'_>; 2],
+    index: usize,
+    roll: &Roll,
+    observed: &Observed,
+) -> Option<Cause> {
+    let slot = slots.get(index)?;
+    let primary = slot.decision.state.serving()?;
+    if slot.decision.claim.is_some() {
+        return None;
+    }
+    let placement = &observed.instances.get(primary)?.placement;
+    if let Some(why) = placement.going() {
+        return Some(Cause::Leaving { why: why.into() });
+    }
+    if let Some((at, cause)) = &roll.hand_over
+        && *at == index
+    {
+        return Some(cause.clone());
+    }
+    let is_surplus = primary.ordinal() > valid.replicas;
+    let is_well = || troubles(valid, slots, observed, None).is_empty();
+    (is_surplus && is_well()).then_some(Cause::Surplus)
+}
