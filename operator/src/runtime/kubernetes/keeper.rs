@@ -99,7 +99,7 @@ impl Keeper {
         let is_there = live
             .as_deref()
             .and_then(|live| serde_json::to_value(live).ok())
-            .is_some_and(|live| is_contained(&child.value, &live));
+            .is_some_and(|live| is_contained(&without_type(&child.value), &live));
         if is_there {
             return Ok(());
         }
@@ -181,6 +181,16 @@ impl Keeper {
         }
         Ok(())
     }
+}
+
+/// An object without its type, which those of a list do not say.
+fn without_type(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("apiVersion");
+        fields.remove("kind");
+    }
+    object
 }
 
 /// Whether an object of this kind and name is one that `children` makes or has made; reports are not.
