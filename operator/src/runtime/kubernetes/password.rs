@@ -43,9 +43,7 @@ enum Change {
     /// They are being told.
     Telling,
     /// All have it, and still take the old one.
-    Both {
-        since: Instant,
-    },
+    Both { since: Instant },
 }
 
 /// The passwords of one resource.
@@ -100,13 +98,18 @@ impl Passwords {
             Change::None => {}
             Change::Telling => {
                 let old = self.known.get(1).map_or("", String::as_str);
-                let take = [setting("requirepass", present), setting("requirepass-previous", old)];
+                let take = [
+                    setting("requirepass", present),
+                    setting("requirepass-previous", old),
+                ];
                 let give = [setting("masterauth", present)];
                 if tell_all(runtime, &self.known, &take).await
                     && tell_all(runtime, &self.known, &give).await
                 {
                     announcer.note("PasswordChanged", "all instances have the new password");
-                    self.change = Change::Both { since: Instant::now() };
+                    self.change = Change::Both {
+                        since: Instant::now(),
+                    };
                 }
             }
             Change::Both { since } if since.elapsed() >= BOTH => {
