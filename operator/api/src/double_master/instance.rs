@@ -124,7 +124,6 @@ fn quantities_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         "type": "object",
         "maxProperties": 8,
         "additionalProperties": {
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
             "pattern": r"^[0-9]+(\.[0-9]+)?(m|[kKMGTPE]i?)?$",
             "maxLength": 32,
             "x-kubernetes-int-or-string": true

@@ -171,17 +171,19 @@ instances:
 }
 
 #[test]
-fn a_smaller_specification_stops_replicas_and_never_the_primary() {
+fn a_smaller_specification_stops_replicas_and_moves_the_primary_into_it() {
     expect![[r#"
-        group a: serving dm-a-1 epoch 2
-          step! stop dm-a-0
+        group a: opening dm-a-0 epoch 3
+          claim epoch 2 => 3 dm-a-0
+          candidate dm-a-0 own 0 total 0 chosen
+          step! promote dm-a-0 epoch 3
         group b: serving dm-b-0 epoch 1
           step! stop dm-b-1
         service dm-a -> dm-a-1
         service dm-b -> dm-b-0
-        service dm-ro -> dm-a-1 dm-b-0
+        service dm-ro -> dm-b-1
         service dm-rw -> dm-b-0
-        event Normal InstanceStopped: dm-a-0 is not wanted any more; its data stays
+        event Normal SwitchoverStarted: switchover of slot a: dm-a-1 (beyond the wanted number of replicas) -> dm-a-0, epoch 3
         event Normal InstanceStopped: dm-b-1 is not wanted any more; its data stays
         look again in 1000 ms
     "#]]
