@@ -50,7 +50,12 @@ pub(super) async fn run(cluster: &Cluster, name: &str, timeout: Duration) -> Res
     let mut doors = BTreeMap::new();
     let mut silent = Vec::new();
     for member in &picture.status.members {
-        match Door::open(&pods, &member.name, password.as_deref()).await {
+        // A port is forwarded to a pod that does not run, too: the first answer tells.
+        let opened = match Door::open(&pods, &member.name, password.as_deref()).await {
+            Ok(mut door) => door.status().await.map(|_| door),
+            Err(error) => Err(error),
+        };
+        match opened {
             Ok(door) => drop(doors.insert(member.name.clone(), door)),
             Err(error @ (Error::Forbidden { .. } | Error::NotInstalled)) => return Err(error),
             Err(error) => silent.push((member.name.clone(), error)),

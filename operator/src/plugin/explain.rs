@@ -53,7 +53,7 @@ fn conditions(text: &mut String, picture: &Picture) {
     for condition in &picture.status.conditions {
         let _ = write!(
             text,
-            "  {:<10} {:<8} {:<20} since {}",
+            "  {:<16} {:<8} {:<20} since {}",
             condition.kind,
             condition.status.as_str(),
             condition.reason,
