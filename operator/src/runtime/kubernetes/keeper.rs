@@ -137,7 +137,7 @@ impl Keeper {
                 let api = world.api_of(&kind, Some(&wanted.key.namespace));
                 match api.delete(&name, &DeleteParams::default()).await {
                     Ok(_) => {
-                        tracing::info!(resource = %wanted.key, kind = %kind.kind, name, "not wanted any more")
+                        tracing::info!(resource = %wanted.key, kind = %kind.kind, name, "not wanted any more");
                     }
                     Err(kube::Error::Api(status)) if status.is_not_found() => {}
                     Err(error) => return Err(Error::api("delete", &name)(error)),

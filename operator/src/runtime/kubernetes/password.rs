@@ -130,22 +130,18 @@ async fn read_or_create(
     name: &str,
 ) -> Result<(String, String), Error> {
     let api: Api<Secret> = runtime.world().api(Some(&wanted.key.namespace));
-    let secret = match api
+    let secret = if let Some(secret) = api
         .get_opt(name)
         .await
-        .map_err(Error::api("get secret", name))?
-    {
-        Some(secret) => secret,
-        None => {
-            let params = PostParams {
-                field_manager: Some(MANAGER.into()),
-                ..PostParams::default()
-            };
-            let secret = generated(wanted, name)?;
-            api.create(&params, &secret)
-                .await
-                .map_err(Error::api("create secret", name))?
-        }
+        .map_err(Error::api("get secret", name))? { secret } else {
+        let params = PostParams {
+            field_manager: Some(MANAGER.into()),
+            ..PostParams::default()
+        };
+        let secret = generated(wanted, name)?;
+        api.create(&params, &secret)
+            .await
+            .map_err(Error::api("create secret", name))?
     };
     let version = secret.metadata.resource_version.clone().unwrap_or_default();
     secret

@@ -1,4 +1,4 @@
-//! Failover reports as keys of one ConfigMap, the latest twenty.
+//! Failover reports as keys of one `ConfigMap`, the latest twenty.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};

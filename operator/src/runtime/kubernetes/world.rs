@@ -390,7 +390,7 @@ impl World {
                         world.wake_all();
                     }
                     Ok(Some(Event::Apply(node))) => {
-                        world.node_changed(&node.name_any(), Some(slim(node)))
+                        world.node_changed(&node.name_any(), Some(slim(node)));
                     }
                     Ok(Some(Event::Delete(node))) => world.node_changed(&node.name_any(), None),
                     Ok(None) => return,
