@@ -56,7 +56,8 @@ pub use status::{DoubleMasterStatus, FailoverSummary, LinkSummary, MemberStatus,
     validation = Rule::new("self.sync.durableAcks <= self.replicasPerMaster")
         .message("sync.durableAcks is more than replicasPerMaster: no write would ever be taken"),
     validation = Rule::new("!has(oldSelf.auth) || has(self.auth)")
-        .message("a password cannot be taken away again; give another auth.secretName, or make a new resource"),
+        .message("a password cannot be taken away again; \
+                  give another auth.secretName, or make a new resource"),
 )]
 pub struct DoubleMasterSpec {
     /// Image of the server; the operator's own when absent. Without meaning in the local runtime.

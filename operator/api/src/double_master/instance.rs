@@ -38,7 +38,8 @@ impl ImagePullPolicy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = Rule::new(
-    "has(self.className) == has(oldSelf.className) && (!has(self.className) || self.className == oldSelf.className)")
+    "has(self.className) == has(oldSelf.className) && \
+     (!has(self.className) || self.className == oldSelf.className)")
     .message("a volume cannot change its class; make a new resource and copy the data"))]
 pub struct Storage {
     /// Size as a Kubernetes quantity, such as `20Gi`. It can grow, when the class allows it.

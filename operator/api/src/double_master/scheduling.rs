@@ -42,7 +42,8 @@ pub struct Scheduling {
     /// Labels of the pods beside those of the operator.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
-    #[x_kube(validation = Rule::new("self.all(k, !k.startsWith('tandem.dev/') && !k.startsWith('app.kubernetes.io/'))")
+    #[x_kube(validation = Rule::new(
+        "self.all(k, !k.startsWith('tandem.dev/') && !k.startsWith('app.kubernetes.io/'))")
         .message("labels under tandem.dev/ and app.kubernetes.io/ belong to the operator; remove them"))]
     pub pod_labels: BTreeMap<String, String>,
     /// Annotations of the pods beside those of the operator.

@@ -55,7 +55,7 @@ pub struct MemberStatus {
     pub name: String,
     /// Its slot: `a` or `b`.
     pub slot: String,
-    /// `primary`, `double_master`, `replica`, `waiting`; `hung`, `exited` or `unknown` when it does not answer.
+    /// `primary`, `double_master`, `replica`, `waiting`; `hung`, `exited` or `unknown` when it is silent.
     pub role: String,
     /// Server id of its group.
     pub server_id: u32,
