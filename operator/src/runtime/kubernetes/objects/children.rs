@@ -100,13 +100,14 @@ fn config(wanted: &Wanted) -> ConfigMap {
 }
 
 /// One budget per role. A primary may be evicted once its role has moved, which takes its label away;
-/// where there is no replica to move to, one of the two may go while the other serves.
+/// where there is no replica to move to, one of the two may go while the other serves. One replica of
+/// each slot may go: two may be on one node, and what is evicted from it may have no other place.
 fn budgets(wanted: &Wanted) -> Vec<PodDisruptionBudget> {
     let replicas = i32::from(wanted.valid.replicas);
     let primaries = if replicas > 0 { 2 } else { 1 };
     let mut budgets = vec![budget(wanted, ROLE_PRIMARY, primaries)];
-    if replicas > 0 {
-        budgets.push(budget(wanted, ROLE_REPLICA, 2 * replicas - 1));
+    if replicas > 1 {
+        budgets.push(budget(wanted, ROLE_REPLICA, 2 * replicas - 2));
     }
     budgets
 }
