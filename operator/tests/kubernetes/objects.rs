@@ -151,7 +151,7 @@ fn without_replicas_one_of_two_may_go() {
     assert_eq!(budgets(0), [("dm-primary".to_string(), json!(1))]);
     let two = [
         ("dm-primary".to_string(), json!(2)),
-        ("dm-replica".to_string(), json!(3)),
+        ("dm-replica".to_string(), json!(2)),
     ];
     assert_eq!(budgets(2), two);
 }
