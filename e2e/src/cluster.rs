@@ -9,19 +9,31 @@
 //! dump      what is written when a story breaks: pods, events, ends of logs
 //! stage     one story's turn on the cluster, with a namespace of its own
 //! faults    what a story can break; mended when its stage goes
+//! drain     cordons, drains and uncordons nodes
+//! operator  two operators from the chart, in the story's namespace
+//! pair      a `DoubleMaster`: its status, pods and services, and the check at the end
+//! clients   writers to each service, and how long each was away
 //! ```
 //!
-//! Stories run when `TANDEM_CLUSTER` is 1 or `KUBECONFIG` is set; otherwise each says that it was
-//! skipped, because a cluster needs root and some minutes.
+//! `TANDEM_CLUSTER=all` runs all stories, `TANDEM_CLUSTER=1` or a `KUBECONFIG` the few that CI runs, whose
+//! names begin with `ci_`; the others each say that they were skipped, because a cluster needs root and
+//! some minutes.
 
 mod access;
+pub mod clients;
+mod drain;
 mod dump;
 mod faults;
 mod manifest;
+pub mod operator;
+pub mod pair;
 mod program;
 mod stage;
 mod wait;
 
 pub use access::Cluster;
+pub use clients::{Clients, Told};
+pub use operator::Operator;
+pub use pair::Pair;
 pub use stage::{Stage, pod_address};
 pub use wait::wait_until;

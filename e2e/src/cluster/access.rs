@@ -10,7 +10,8 @@ use kube::{Client, Config};
 
 use super::program;
 
-/// Set to 1 to have a cluster made where `KUBECONFIG` names none.
+/// Set to 1 for the few stories that CI runs, to `all` for all of them; a cluster is made where
+/// `KUBECONFIG` names none.
 const CLUSTER_VARIABLE: &str = "TANDEM_CLUSTER";
 const KUBECONFIG_VARIABLE: &str = "KUBECONFIG";
 /// An image that the nodes have or can pull, instead of one built from this tree.
@@ -38,10 +39,16 @@ impl std::fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    /// Whether stories on a cluster are asked for.
+    /// Whether the stories that CI runs are asked for.
     pub fn is_asked_for() -> bool {
         std::env::var_os(CLUSTER_VARIABLE).is_some_and(|value| value == "1")
+            || Self::all_is_asked_for()
             || std::env::var_os(KUBECONFIG_VARIABLE).is_some_and(|value| !value.is_empty())
+    }
+
+    /// Whether all stories are asked for.
+    pub fn all_is_asked_for() -> bool {
+        std::env::var_os(CLUSTER_VARIABLE).is_some_and(|value| value == "all")
     }
 
     /// Gives the cluster; the first call brings it up when it is not.

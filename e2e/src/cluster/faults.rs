@@ -17,6 +17,11 @@ impl Stage {
         self.fault(&["kill", &self.path(pod)])
     }
 
+    /// Kills the process of a container that is not the usual one.
+    pub fn kill_container(&self, pod: &str, container: &str) -> Result<()> {
+        self.fault(&["kill", &self.path(pod), container])
+    }
+
     /// Stops a container's process in its tracks.
     pub fn hang(&self, pod: &str) -> Result<()> {
         self.fault(&["stop", &self.path(pod)])

@@ -20,8 +20,12 @@ fn path(program: &str) -> PathBuf {
 /// process id, at the deadline.
 pub(super) fn run(program: &str, words: &[&str], limit: Duration) -> Result<String> {
     let line = format!("e2e/cluster/{program} {}", words.join(" "));
-    let mut child = Command::new(path(program))
-        .args(words)
+    run_command(Command::new(path(program)).args(words), &line, limit)
+}
+
+/// As [`run`], any program; `line` names it in errors.
+pub(super) fn run_command(command: &mut Command, line: &str, limit: Duration) -> Result<String> {
+    let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

@@ -1,6 +1,7 @@
 //! One story's turn on the cluster: a namespace of its own, and everything mended and removed when
 //! it ends.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::fs::File;
@@ -32,18 +33,27 @@ const POD_LIMIT: Duration = Duration::from_mins(2);
 pub struct Stage {
     cluster: &'static Cluster,
     namespace: String,
+    is_described: Cell<bool>,
     story: Story,
     _turn: File,
 }
 
 impl Stage {
     /// Waits for its turn and begins, in a new namespace where only restricted pods are admitted.
-    /// `None`, and a line that says so, when no cluster is asked for.
+    /// `None`, and a line that says so, unless all stories on a cluster are asked for.
     pub fn begin(name: &'static str) -> Result<Option<Self>> {
-        if !Cluster::is_asked_for() {
-            let line = format!(
-                "story {name}: SKIPPED, it needs a cluster: set TANDEM_CLUSTER=1 (as root) or KUBECONFIG\n"
-            );
+        Self::begin_if(name, Cluster::all_is_asked_for(), "TANDEM_CLUSTER=all")
+    }
+
+    /// As [`Self::begin`], for the few stories that CI runs.
+    pub fn begin_smoke(name: &'static str) -> Result<Option<Self>> {
+        let how = "TANDEM_CLUSTER=1 or KUBECONFIG";
+        Self::begin_if(name, Cluster::is_asked_for(), how)
+    }
+
+    fn begin_if(name: &'static str, is_asked_for: bool, how: &str) -> Result<Option<Self>> {
+        if !is_asked_for {
+            let line = format!("story {name}: SKIPPED, it needs a cluster: set {how}, as root\n");
             std::io::stderr().write_all(line.as_bytes()).ok();
             return Ok(None);
         }
@@ -52,6 +62,7 @@ impl Stage {
         let stage = Self {
             cluster: Cluster::get()?,
             namespace: format!("story-{}-{}", slug(name), std::process::id()),
+            is_described: Cell::new(false),
             story,
             _turn: turn,
         };
@@ -154,6 +165,13 @@ impl Stage {
         })
     }
 
+    /// Prints what the API tells of the namespace; a broken story does so by itself.
+    pub(super) fn describe(&self) {
+        self.is_described.set(true);
+        let client = self.cluster.client();
+        self.says(self.cluster.run(dump::describe(&client, &self.namespace)));
+    }
+
     fn create_namespace(&self) -> Result<()> {
         let labels = [
             ("pod-security.kubernetes.io/enforce", "restricted"),
@@ -191,12 +209,11 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        if let Err(error) = self.mend() {
+        if let Err(error) = self.mend().and_then(|()| self.uncordon_all()) {
             self.says(format_args!("not mended: {error:#}"));
         }
-        if std::thread::panicking() {
-            let client = self.cluster.client();
-            self.says(self.cluster.run(dump::describe(&client, &self.namespace)));
+        if std::thread::panicking() && !self.is_described.get() {
+            self.describe();
         }
         if let Err(error) = self.remove_namespace() {
             self.says(format_args!("the namespace stays: {error:#}"));

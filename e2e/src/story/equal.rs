@@ -14,7 +14,7 @@ pub fn wait_until_equal(instances: &[Instance], timeout: Duration) -> Result<Dur
     wait_for("equal digests", timeout, || {
         let mut seen = Vec::new();
         for instance in instances {
-            seen.push((instance.port, instance.keys()?, instance.digest(0)?));
+            seen.push((instance.to_string(), instance.keys()?, instance.digest(0)?));
         }
         let is_equal = seen
             .windows(2)
@@ -24,7 +24,7 @@ pub fn wait_until_equal(instances: &[Instance], timeout: Duration) -> Result<Dur
         }
         // A digest costs a pass over the data: no hurry.
         std::thread::sleep(Duration::from_millis(50));
-        bail!("port, keys, digest: {seen:?}")
+        bail!("address, keys, digest: {seen:?}")
     })?;
     Ok(begun.elapsed())
 }

@@ -1,7 +1,8 @@
 //! A client's door to one instance, through the redis crate.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -14,22 +15,34 @@ use crate::client::wait_for;
 const REPLY_TIMEOUT: Duration = Duration::from_secs(20);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// One instance, or a front of several, by its client port on loopback.
+/// One instance, or a front of several, by the address of its client port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instance {
+    host: IpAddr,
     /// The client port.
     pub port: u16,
 }
 
+impl fmt::Display for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address().fmt(f)
+    }
+}
+
 impl Instance {
-    /// The instance at a port.
+    /// The instance at a port on loopback.
     pub fn at(port: u16) -> Self {
-        Self { port }
+        Self::on(Ipv4Addr::LOCALHOST.into(), port)
+    }
+
+    /// The instance at a port of a host.
+    pub fn on(host: IpAddr, port: u16) -> Self {
+        Self { host, port }
     }
 
     /// The address of its client port.
     pub fn address(self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.port))
+        SocketAddr::new(self.host, self.port)
     }
 
     /// Connects.
@@ -39,10 +52,10 @@ impl Instance {
 
     /// Connects; a reply may take `patience`.
     pub fn connect_with(self, patience: Duration) -> Result<Connection> {
-        let info = ("127.0.0.1", self.port).into_connection_info()?;
+        let info = (self.host.to_string(), self.port).into_connection_info()?;
         let connection = redis::Client::open(info)?
             .get_connection_with_timeout(CONNECT_TIMEOUT.min(patience))
-            .with_context(|| format!("failed to connect to port {}", self.port))?;
+            .with_context(|| format!("failed to connect to {self}"))?;
         connection.set_read_timeout(Some(patience))?;
         connection.set_write_timeout(Some(patience))?;
         Ok(connection)
@@ -52,7 +65,7 @@ impl Instance {
     pub fn ask<T: FromRedisValue>(self, words: &[&str]) -> Result<T> {
         command(words).query(&mut self.connect()?).with_context(|| {
             let line: String = words.join(" ").chars().take(60).collect();
-            format!("failed to run `{line}` on port {}", self.port)
+            format!("failed to run `{line}` on {self}")
         })
     }
 
@@ -99,7 +112,7 @@ impl Instance {
 
     /// Waits until it answers.
     pub fn wait_until_it_answers(self, timeout: Duration) -> Result<()> {
-        let what = format!("an answer from port {}", self.port);
+        let what = format!("an answer from {self}");
         wait_for(&what, timeout, || {
             let pong: String = self.ask(&["PING"])?;
             Ok((pong == "PONG").then_some(()))
@@ -108,7 +121,7 @@ impl Instance {
 
     /// Waits until its links of a kind are `count`, and all in `state`.
     pub fn wait_for_links(self, kind: LinkKind, state: LinkState, count: usize) -> Result<()> {
-        let what = format!("{count} {kind:?} links in {state:?} on port {}", self.port);
+        let what = format!("{count} {kind:?} links in {state:?} on {self}");
         wait_for(&what, Duration::from_secs(30), || {
             let status = self.status()?;
             let links: Vec<_> = status.links.iter().filter(|l| l.kind == kind).collect();

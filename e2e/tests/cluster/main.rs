@@ -2,5 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "an error fails the story")]
 
+mod away;
+mod ci;
+mod cuts;
 mod image;
+mod lose;
+mod measure;
+mod nodes;
 mod smoke;
+mod support;

@@ -28,8 +28,8 @@ fn node_of(pod: &Pod) -> &str {
 }
 
 #[test]
-fn a_pod_of_the_image_serves_on_its_volume_and_is_found_by_name_from_another_node() {
-    let Some(stage) = Stage::begin("cluster smoke").unwrap() else {
+fn ci_a_pod_of_the_image_serves_on_its_volume_and_is_found_by_name_from_another_node() {
+    let Some(stage) = Stage::begin_smoke("cluster smoke").unwrap() else {
         return;
     };
     every_node_is_ready(&stage);

@@ -46,11 +46,7 @@ impl Ledger {
         if !wrong.is_empty() {
             let count = wrong.len();
             wrong.truncate(TOLD_MAX);
-            bail!(
-                "{count} differences on port {}: {}",
-                instance.port,
-                wrong.join("; ")
-            );
+            bail!("{count} differences on {instance}: {}", wrong.join("; "));
         }
         Ok(Checked {
             values: self.strings.len() + self.fields.len() + self.short_lived.len(),

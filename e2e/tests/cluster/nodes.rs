@@ -1,0 +1,92 @@
+//! Nodes that are lost and come back, and nodes that are drained.
+
+use k8s_openapi::api::core::v1::Node;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt as _};
+use tandem_e2e::cluster::{Clients, Pair, Stage};
+
+use super::support::{Outage, SOME, epochs, nothing, survive, with_pair};
+
+#[test]
+fn a_lost_node_is_replaced_and_its_tail_is_merged_when_it_returns() {
+    with_pair("node loss", |stage, operator, pair| {
+        let before = pair.writer().unwrap();
+        let node = pair.node_of(&before.name).unwrap();
+        let leader = operator.leader().unwrap();
+        let with_leader = pair.node_of(&leader).unwrap() == node;
+        stage.says(format_args!(
+            "the leading operator is {} that node",
+            if with_leader { "on" } else { "not on" }
+        ));
+        let kill = || stage.kill_node(&node);
+        let start = || stage.start_node(&node);
+        survive(pair, "node loss", &before, kill, start).unwrap();
+    });
+}
+
+#[test]
+fn a_node_without_network_is_replaced_and_what_it_took_is_merged() {
+    with_pair("node without network", |stage, _, pair| {
+        let before = pair.writer().unwrap();
+        let node = pair.node_of(&before.name).unwrap();
+        let cut = || stage.isolate_node(&node);
+        let join = || stage.join_node(&node);
+        survive(pair, "node without network", &before, cut, join).unwrap();
+    });
+}
+
+#[test]
+fn each_node_in_turn_is_drained_without_a_lost_write() {
+    with_pair("drain of each node", |stage, _, pair| {
+        for node in nodes(stage) {
+            drain_once(stage, pair, &node);
+        }
+    });
+}
+
+fn nodes(stage: &Stage) -> Vec<String> {
+    let nodes: Api<Node> = Api::all(stage.cluster().client());
+    let listed = stage.cluster().run(nodes.list(&ListParams::default()));
+    listed.unwrap().iter().map(Node::name_any).collect()
+}
+
+/// Drains a node under load, lets pods on it again, and checks that nothing is lost.
+pub(crate) fn drain_once(stage: &Stage, pair: &Pair, node: &str) -> Outage {
+    let slot = pair.writer().unwrap().slot;
+    let (a, b) = epochs(&pair.status().unwrap()).unwrap();
+    let clients = Clients::start(pair, &format!("drain-{node}-{a}-{b}")).unwrap();
+    clients.wait_for_more(SOME).unwrap();
+    let since = std::time::Instant::now();
+    stage.drain(node).unwrap();
+    let took = since.elapsed();
+    clients.wait_for_more(SOME).unwrap();
+    stage.cordon(node, false).unwrap();
+    pair.wait_until_ready().unwrap();
+    let told = clients.finish().unwrap();
+    let outage = Outage {
+        rw: told.rw_outage(since),
+        slot: told.slot_outage(&slot, since),
+    };
+    stage.says(format_args!(
+        "drain of {node} in {:.1} s: -rw away {} ms, -a {} ms, -b {} ms",
+        took.as_secs_f64(),
+        outage.rw.as_millis(),
+        told.slot_outage("a", since).as_millis(),
+        told.slot_outage("b", since).as_millis(),
+    ));
+    pair.nothing_is_lost(&told.ledger()).unwrap();
+    outage
+}
+
+#[test]
+fn a_switchover_that_is_asked_for_loses_nothing() {
+    with_pair("switchover", |_, _, pair| {
+        for slot in ["a", "b"] {
+            let before = pair.master(slot).unwrap();
+            let ask = || pair.request("switchover", slot);
+            survive(pair, "switchover", &before, ask, nothing).unwrap();
+            let now = pair.master(slot).unwrap();
+            assert_ne!(now.name, before.name);
+        }
+    });
+}
