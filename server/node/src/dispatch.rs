@@ -200,6 +200,10 @@ fn refuse(error: &StoreError, reply: &mut Reply<'_>) {
         StoreError::Log(LogError::Poisoned) => reply.error(
             "MISCONF the log failed to persist: writes are refused until this server is restarted",
         ),
+        StoreError::Log(LogError::Starved) => reply.error(
+            "MISCONF the log failed to persist for want of space: free space on its device, then \
+             restart this server; until then writes are refused",
+        ),
         StoreError::NotWriter => {
             reply.error("READONLY You can't write against a read only replica.");
         }

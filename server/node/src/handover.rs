@@ -1,7 +1,7 @@
 //! FAILOVER: the role of primary goes to a replica that holds everything, while writes wait.
 //!
 //! ```text
-//! waiting-for-sync       writes wait, reads go on; until the replica holds all
+//! waiting-for-sync       writes wait, reads go on; until a replica is chosen and holds all
 //! failover-in-progress   the life here ends; until the replica holds its last record; it is promoted
 //! ```
 //!
@@ -11,20 +11,26 @@
 use crate::caller::{CallError, call};
 use crate::meta::{Meta, Target};
 use crate::server::Server;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tandem_proto::status::{InstanceStatus, LinkKind, LinkState};
+use tandem_proto::status::{InstanceStatus, LinkKind, LinkState, ReceiverStatus};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 /// How often a replica is looked at.
 const LOOK_PERIOD: Duration = Duration::from_millis(2);
 /// How long the last records and the promotion may take.
 const PROMOTION_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the choice of a replica may take, and a candidate to say its priority.
+const CHOICE_PATIENCE: Duration = Duration::from_secs(5);
+const ASK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What FAILOVER asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
-    /// The replica to promote; the one that lacks least when none is named.
+    /// The replica to promote. When none is named: the one that lacks least, of several such ones
+    /// the one with the lowest `replica-priority`; never one with priority 0.
     pub target: Option<Target>,
     /// Promote at the timeout although the replica lacks something.
     pub force: bool,
@@ -37,10 +43,20 @@ pub fn begin(server: &Arc<Server>, request: &Request) -> Result<(), &'static str
     if !server.instance.is_writable() {
         return Err("ERR FAILOVER is not valid when server is a replica.");
     }
-    let chosen = server.failover.begin(|| choose(server, request))?;
+    let named = server
+        .failover
+        .begin(|| choose_named(server, request.target.as_ref()))?;
     let (task, request) = (Arc::clone(server), request.clone());
     server.spawn(async move {
-        hand_over(&task, &chosen, &request).await;
+        let deadline = request.patience.map(|patience| Instant::now() + patience);
+        let chosen = match named {
+            Some(named) => Ok(named),
+            None => choose_best(&task, deadline).await,
+        };
+        match chosen {
+            Ok(chosen) => hand_over(&task, &chosen, request.force, deadline).await,
+            Err(reason) => tracing::warn!(reason, "handover given up, writes go on here"),
+        }
         task.failover.end();
         task.wake_workers();
     });
@@ -53,40 +69,100 @@ struct Chosen {
     instance_id: String,
 }
 
-fn choose(server: &Server, request: &Request) -> Result<Chosen, &'static str> {
+impl From<&ReceiverStatus> for Chosen {
+    fn from(replica: &ReceiverStatus) -> Self {
+        Self {
+            target: Target {
+                host: replica.host.clone(),
+                port: replica.port,
+            },
+            instance_id: replica.instance_id.clone(),
+        }
+    }
+}
+
+/// The replicas that are linked.
+fn replicas(server: &Server) -> Vec<ReceiverStatus> {
     let receivers = server.links().map(|links| links.status().1);
-    let replicas: Vec<_> = receivers
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|one| one.kind == LinkKind::Replica)
-        .collect();
+    let mut replicas = receivers.unwrap_or_default();
+    replicas.retain(|one| one.kind == LinkKind::Replica);
+    replicas
+}
+
+fn is_online(replica: &ReceiverStatus) -> bool {
+    replica.state == LinkState::Streaming
+}
+
+/// The replica that was named; `None` when none was, and there is one to choose.
+fn choose_named(server: &Server, target: Option<&Target>) -> Result<Option<Chosen>, &'static str> {
+    let replicas = replicas(server);
+    let Some(target) = target else {
+        let any = replicas.iter().any(is_online);
+        return any
+            .then_some(None)
+            .ok_or("ERR FAILOVER requires connected replicas.");
+    };
     if replicas.is_empty() {
         return Err("ERR FAILOVER requires connected replicas.");
     }
-    let is_online = |state: LinkState| state == LinkState::Streaming;
-    let found = match &request.target {
-        Some(target) => {
-            let found = replicas
-                .iter()
-                .find(|one| one.port == target.port && is_same_host(&one.host, &target.host));
-            found.ok_or("ERR FAILOVER target HOST and PORT is not a replica.")?
-        }
-        None => replicas
-            .iter()
-            .filter(|one| is_online(one.state))
-            .min_by_key(|one| one.lag_records)
-            .ok_or("ERR FAILOVER requires connected replicas.")?,
-    };
-    if !is_online(found.state) {
+    let found = replicas
+        .iter()
+        .find(|one| one.port == target.port && is_same_host(&one.host, &target.host))
+        .ok_or("ERR FAILOVER target HOST and PORT is not a replica.")?;
+    if !is_online(found) {
         return Err("ERR FAILOVER target replica is not online.");
     }
-    Ok(Chosen {
-        target: Target {
-            host: found.host.clone(),
-            port: found.port,
-        },
-        instance_id: found.instance_id.clone(),
-    })
+    Ok(Some(found.into()))
+}
+
+/// The replica that lacks least now that writes wait; then the lowest priority decides.
+async fn choose_best(server: &Server, deadline: Option<Instant>) -> Result<Chosen, &'static str> {
+    let bound = Instant::now() + CHOICE_PATIENCE;
+    let deadline = deadline.map_or(bound, |deadline| deadline.min(bound));
+    loop {
+        let mut asked = JoinSet::new();
+        for replica in replicas(server).into_iter().filter(is_online) {
+            let password = server.password_for_others();
+            asked.spawn(async move {
+                let target = Chosen::from(&replica).target;
+                let status = ask_status(&target, password.as_deref(), ASK_PATIENCE).await;
+                (replica.instance_id, status)
+            });
+        }
+        let answers: BTreeMap<String, Option<InstanceStatus>> =
+            asked.join_all().await.into_iter().collect();
+        // Those that lag have caught up somewhat while they were asked.
+        let best = replicas(server)
+            .into_iter()
+            .filter(is_online)
+            .filter_map(|one| {
+                let status = answers.get(&one.instance_id)?.as_ref()?;
+                (status.priority > 0 && status.eligible).then_some((status.priority, one))
+            })
+            .min_by_key(|(priority, one)| (one.lag_records, *priority));
+        if let Some((_, best)) = best {
+            return Ok((&best).into());
+        }
+        if !answers.is_empty() && answers.values().all(Option::is_some) {
+            return Err("every replica has priority 0 or is not whole");
+        }
+        if Instant::now() >= deadline || server.failover.is_aborted() {
+            return Err("no replica that may take over answered in time");
+        }
+        sleep(LOOK_PERIOD * 50).await;
+    }
+}
+
+/// What an instance says of itself.
+async fn ask_status(
+    target: &Target,
+    password: Option<&str>,
+    patience: Duration,
+) -> Option<InstanceStatus> {
+    let answer = call(target, password, &["TANDEM", "STATUS"], patience)
+        .await
+        .ok()?;
+    serde_json::from_slice(answer.as_bytes()?).ok()
 }
 
 fn is_same_host(one: &str, other: &str) -> bool {
@@ -97,13 +173,17 @@ fn is_same_host(one: &str, other: &str) -> bool {
     plain(one) == plain(other)
 }
 
-async fn hand_over(server: &Arc<Server>, chosen: &Chosen, request: &Request) {
+async fn hand_over(
+    server: &Arc<Server>,
+    chosen: &Chosen,
+    is_forced: bool,
+    deadline: Option<Instant>,
+) {
     let target = &chosen.target;
     let begun = Instant::now();
-    let deadline = request.patience.map(|patience| begun + patience);
     tracing::info!(%target, "handing the role of primary over, writes wait");
     let synced = wait_for_sync(server, &chosen.instance_id, deadline).await;
-    if server.failover.is_aborted() || !(synced || request.force) {
+    if server.failover.is_aborted() || !(synced || is_forced) {
         tracing::warn!(%target, synced, "handover given up, writes go on here");
         return;
     }
@@ -113,7 +193,7 @@ async fn hand_over(server: &Arc<Server>, chosen: &Chosen, request: &Request) {
     let last_records = Instant::now() + PROMOTION_PATIENCE;
     let complete = synced && wait_for_sync(server, &chosen.instance_id, Some(last_records)).await;
     let aborted = server.failover.is_aborted();
-    let outcome = if aborted || !(complete || request.force) {
+    let outcome = if aborted || !(complete || is_forced) {
         Err("it was given up, or the replica did not take the last records".to_owned())
     } else {
         promote(server, target, before.epoch + 1).await
@@ -152,12 +232,7 @@ async fn promote(server: &Server, target: &Target, epoch: u64) -> Result<u64, St
             Err(CallError::Refused { text, .. }) => return Err(text),
             Err(error) => reason = error.to_string(),
         }
-        let words = ["TANDEM", "STATUS"];
-        let answer = call(target, password.as_deref(), &words, LOOK_PERIOD * 100).await;
-        let status = answer.ok().and_then(|value| {
-            let bytes = value.as_bytes()?;
-            serde_json::from_slice::<InstanceStatus>(bytes).ok()
-        });
+        let status = ask_status(target, password.as_deref(), LOOK_PERIOD * 100).await;
         if status.is_some_and(|status| status.writable && status.epoch == epoch) {
             return Ok(epoch);
         }

@@ -15,6 +15,7 @@ use tandem_merge::stamp::stamp_of_ms;
 use tandem_merge::{Origin, Stamp};
 use tandem_store::Store;
 use tandem_store::disk::Disk;
+use tandem_store::log::LogError;
 
 /// Why a role was refused.
 #[derive(Debug, thiserror::Error)]
@@ -188,8 +189,8 @@ impl Instance {
             if database.has_holes() {
                 return Some(format!("database {} has holes", database.number));
             }
-            if database.log.is_poisoned() {
-                return Some(format!("database {} failed to persist", database.number));
+            if let Some(error) = database.log.check().err().filter(LogError::is_final) {
+                return Some(format!("database {}: {error}", database.number));
             }
         }
         None

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tandem_proto::status::{LinkKind, LinkState};
+use tandem_store::log::LogError;
 use tokio::time::Instant;
 
 /// How long the event loops may take to turn.
@@ -87,7 +88,7 @@ async fn is_alive(subject: &Subject) -> Answer {
     Answer::plain(200, "alive\n")
 }
 
-/// Whether it serves its role: which one, or why not.
+/// Whether it serves its role with whole data: which one, or why not.
 fn readiness(subject: &Subject) -> Result<&'static str, String> {
     let Some(server) = subject.server() else {
         return Err("the log is being recovered".to_owned());
@@ -95,23 +96,30 @@ fn readiness(subject: &Subject) -> Result<&'static str, String> {
     serves(&server)
 }
 
+/// NOTE: a primary that has the role stays ready while it refuses writes for a reason that passes
+/// by itself (too few replicas, a full disk): its reads, and its error, must remain in reach.
 fn serves(server: &Server) -> Result<&'static str, String> {
     let instance = &server.instance;
+    let stopped = instance
+        .store
+        .opened()
+        .filter_map(|database| database.log.check().err())
+        .find(LogError::is_final);
+    if let Some(error) = stopped {
+        return Err(error.to_string());
+    }
     match instance.meta().role {
         StoredRole::Waiting => Err("it waits for its role".to_owned()),
-        StoredRole::Writer => {
-            let stopped = instance
-                .store
-                .opened()
-                .find_map(|database| database.log.check().err());
-            if let Some(error) = stopped {
-                return Err(error.to_string());
-            }
-            server.accepts_writes().map(|()| "primary")
-        }
+        StoredRole::Writer if instance.is_writable() => Ok("primary"),
+        StoredRole::Writer => Err(instance
+            .not_eligible()
+            .unwrap_or_else(|| "it does not write under its role now".to_owned())),
         StoredRole::Replica => {
             if server.is_stale() {
                 return Err("the primary is away and replica-serve-stale-data is no".to_owned());
+            }
+            if let Some(reason) = instance.not_eligible() {
+                return Err(reason);
             }
             let streams = server.links().is_some_and(|links| {
                 links.status().0.iter().any(|link| {
@@ -121,19 +129,16 @@ fn serves(server: &Server) -> Result<&'static str, String> {
             if streams || has_data(instance) {
                 Ok("replica")
             } else {
-                Err(instance
-                    .not_eligible()
-                    .unwrap_or_else(|| "it holds no data and its link is not up".to_owned()))
+                Err("it holds no data and its link is not up".to_owned())
             }
         }
     }
 }
 
-/// Whether something whole is there to be read.
+/// Whether something is there to be read.
 fn has_data(instance: &Instance) -> bool {
-    let held = instance
+    instance
         .store
         .opened()
-        .any(|database| database.commit().history.vv.rows().next().is_some());
-    held && !instance.meta().unfinished_resync
+        .any(|database| database.commit().history.vv.rows().next().is_some())
 }

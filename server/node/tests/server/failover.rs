@@ -97,6 +97,36 @@ fn a_named_target_takes_over() {
 }
 
 #[test]
+fn priority_decides_between_replicas_that_hold_all() {
+    let (primary, never) = primary_with_replica(&["--replica-priority", "0"]);
+    let follower = |priority: &str| {
+        let site = Site::start(&["--replica-priority", priority]);
+        site.client()
+            .ok(&["REPLICAOF", "127.0.0.1", &primary.port_text()]);
+        super::support::wait_for_link(&site);
+        site
+    };
+    let mut client = primary.client();
+    client.ok(&["SET", "k", "v"]);
+    client.ok(&["FAILOVER"]);
+    until("it is given up", || phase(&primary) == "no-failover");
+    assert!(is_master(&primary), "the only replica has priority 0");
+    client.ok(&["SET", "k", "w"]);
+    let (late, early) = (follower("90"), follower("20"));
+    assert_eq!(client.integer(&["WAIT", "3", "10000"]), 3);
+    client.ok(&["FAILOVER", "TIMEOUT", "10000"]);
+    until("the preferred one writes", || {
+        is_master(&early) && !is_master(&primary)
+    });
+    assert!(!is_master(&late) && !is_master(&never));
+    for site in [&primary, &late, &never] {
+        until("they follow", || {
+            site.client().call(&["GET", "k"]) == bulk("w")
+        });
+    }
+}
+
+#[test]
 fn a_bad_target_or_none_is_refused() {
     let (primary, replica) = primary_with_replica(&[]);
     let mut client = primary.client();

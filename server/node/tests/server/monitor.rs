@@ -55,8 +55,13 @@ fn probes_tell_alive_and_ready_by_role() {
     primary
         .client()
         .ok(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
-    until("it takes no writes", || get(port, "/readyz").0 == 503);
-    assert!(get(port, "/readyz").1.starts_with("NOREPLICAS"));
+    until("it takes no writes", || {
+        sample(&get(port, "/metrics").1, "tandem_writable") == Some(0.0)
+    });
+    let refused = primary.client().error(&["SET", "k", "v"]);
+    assert!(refused.starts_with("NOREPLICAS"), "{refused}");
+    let still = get(port, "/readyz");
+    assert_eq!(still, (200, "primary\n".to_owned()), "reads go on");
     primary
         .client()
         .ok(&["CONFIG", "SET", "min-replicas-to-write", "0"]);

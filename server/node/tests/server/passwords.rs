@@ -18,6 +18,11 @@ fn a_password_is_changed_without_breaking_a_link() {
     ]);
     wait_for_link(&replica);
     let connected = |client: &mut super::support::Client| client.info("stats", "sync_partial_ok");
+    // The first write opens the database, and the link's stream of it is counted then.
+    master.ok(&["SET", "k", "0"]);
+    until("the link brings it", || {
+        replica.client().call(&["GET", "k"]) == bulk("0")
+    });
     let before = connected(&mut master);
     master.ok(&[
         "CONFIG",

@@ -32,6 +32,24 @@ pub enum LogError {
     /// restart has read the log again.
     #[error("failed to persist the log; restart to recover")]
     Poisoned,
+    /// The same, for want of space.
+    #[error("failed to persist the log for want of space; free space on its device, then restart")]
+    Starved,
+}
+
+impl LogError {
+    /// Whether nothing is accepted until a restart.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Poisoned | Self::Starved)
+    }
+}
+
+/// Whether there is no space, or none that may be used.
+fn is_want_of_space(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// The in-memory end of the log: framing happens here, under the commit lock.
@@ -195,6 +213,8 @@ pub struct Log {
     written: AtomicU64,
     durable: AtomicU64,
     poisoned: AtomicBool,
+    /// What poisoned it was want of space.
+    starved: AtomicBool,
     full: AtomicBool,
     syncs: AtomicU64,
     timing: Timing,
@@ -226,6 +246,7 @@ impl Log {
             written: AtomicU64::new(head),
             durable: AtomicU64::new(head),
             poisoned: AtomicBool::new(false),
+            starved: AtomicBool::new(false),
             full: AtomicBool::new(false),
             syncs: AtomicU64::new(0),
             timing: Timing::default(),
@@ -266,10 +287,19 @@ impl Log {
         &self.timing
     }
 
+    /// What poisoned the log.
+    fn poison(&self) -> LogError {
+        if self.starved.load(Ordering::Acquire) {
+            LogError::Starved
+        } else {
+            LogError::Poisoned
+        }
+    }
+
     /// Whether writes may be accepted.
     pub fn check(&self) -> Result<(), LogError> {
         if self.is_poisoned() {
-            Err(LogError::Poisoned)
+            Err(self.poison())
         } else if self.is_full() {
             Err(LogError::Full)
         } else {
@@ -287,7 +317,7 @@ impl Log {
             return Ok(());
         }
         if self.is_poisoned() {
-            return Err(LogError::Poisoned);
+            return Err(self.poison());
         }
         let writer = &mut *writer;
         if !writer.stuck {
@@ -310,7 +340,7 @@ impl Log {
     fn write_batch(&self, writer: &mut Writer) -> Result<(), LogError> {
         match self.write_parts(writer) {
             // A sync that found no space has lost what it should have saved: that is no full disk.
-            _ if self.is_poisoned() => Err(LogError::Poisoned),
+            _ if self.is_poisoned() => Err(self.poison()),
             Ok(()) => {
                 writer.stuck = false;
                 self.full.store(false, Ordering::Release);
@@ -320,7 +350,7 @@ impl Log {
                 }
                 Ok(())
             }
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            Err(error) if is_want_of_space(&error) => {
                 writer.stuck = true;
                 self.full.store(true, Ordering::Release);
                 Err(LogError::Full)
@@ -332,7 +362,7 @@ impl Log {
                     "log write failed, refusing writes until restart"
                 );
                 self.poisoned.store(true, Ordering::Release);
-                Err(LogError::Poisoned)
+                Err(self.poison())
             }
         }
     }
@@ -375,7 +405,7 @@ impl Log {
             (Arc::clone(&writer.file), self.written())
         };
         if self.is_poisoned() {
-            return Err(LogError::Poisoned);
+            return Err(self.poison());
         }
         if upto <= self.durable() {
             return Ok(self.durable());
@@ -396,8 +426,10 @@ impl Log {
                 directory = %self.directory.display(),
                 "fsync failed, refusing writes until restart"
             );
+            self.starved
+                .store(is_want_of_space(&error), Ordering::Release);
             self.poisoned.store(true, Ordering::Release);
-            LogError::Poisoned
+            self.poison()
         })
     }
 

@@ -104,10 +104,10 @@ fn a_failed_sync_at_the_end_of_a_segment_stops_the_log_too() {
         } else {
             journal.disk.fail_syncs(1);
         }
-        assert!(
-            matches!(journal.flush(), Err(LogError::Poisoned)),
-            "full {full}"
-        );
+        let error = journal.flush().expect_err("the sync failed");
+        assert_eq!(matches!(error, LogError::Starved), full, "{error}");
+        assert!(error.is_final() && error.to_string().contains("restart"));
+        assert_eq!(error.to_string().contains("free space"), full, "{error}");
         assert!(journal.log.is_poisoned(), "full {full}");
     }
 }
