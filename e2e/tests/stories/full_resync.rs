@@ -37,6 +37,14 @@ fn wait_for_purge(primary: &Server) -> Result<()> {
     })
 }
 
+/// Until another half of a second's worth of the state has gone over a throttled link.
+fn wait_for_some_of_the_state(proxy: &Proxy) -> Result<()> {
+    let goal = proxy.bytes() + THROTTLE / 2;
+    wait_for("a part of the state", TIMEOUT, || {
+        Ok((proxy.bytes() >= goal).then_some(()))
+    })
+}
+
 fn wait_for_full_resync(target: &Server) -> Result<()> {
     wait_for("a full resync", TIMEOUT, || {
         let status = target.instance().status()?;
@@ -62,7 +70,7 @@ fn at_65_an_interrupted_full_resync_finishes_by_itself_and_is_never_promoted() -
         "primary restarted",
     ] {
         wait_for_full_resync(&replica)?;
-        std::thread::sleep(Duration::from_millis(400));
+        wait_for_some_of_the_state(&proxy)?;
         let status = replica.instance().status()?;
         ensure!(!status.eligible, "half filled, and eligible");
         let refused = replica.instance().refusal(&["SLAVEOF", "NO", "ONE"])?;
