@@ -52,7 +52,7 @@ mod tests {
         let names: Vec<String> = parse(text)
             .expect("both are objects")
             .iter()
-            .map(|object| object.name_any())
+            .map(kube::ResourceExt::name_any)
             .collect();
         assert_eq!(names, ["a", "b"]);
         assert!(parse("[1, 2]").is_err());

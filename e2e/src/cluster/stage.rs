@@ -67,6 +67,7 @@ impl Stage {
             _turn: turn,
         };
         stage.mend()?;
+        stage.uncordon_all()?;
         stage.create_namespace()?;
         Ok(Some(stage))
     }

@@ -5,7 +5,7 @@ use tandem_e2e::cluster::pair::usual_spec;
 use tandem_e2e::cluster::{Operator, Pair, Stage};
 
 use super::nodes::drain_once;
-use super::support::{nothing, survive};
+use super::support::survive;
 
 #[test]
 fn ci_a_pair_survives_a_kill_a_deletion_a_switchover_a_drain_and_the_loss_of_a_node() {
@@ -21,15 +21,15 @@ fn ci_a_pair_survives_a_kill_a_deletion_a_switchover_a_drain_and_the_loss_of_a_n
 
     let killed = pair.writer().unwrap();
     let kill = || stage.kill(&killed.name);
-    survive(&pair, "kill -9", &killed, kill, nothing).unwrap();
+    survive(&pair, "kill -9", &killed, kill, || Ok(())).unwrap();
 
     let deleted = pair.writer().unwrap();
     let delete = || stage.delete::<Pod>(&deleted.name, Some(0));
-    survive(&pair, "pod delete", &deleted, delete, nothing).unwrap();
+    survive(&pair, "pod delete", &deleted, delete, || Ok(())).unwrap();
 
     let asked = pair.writer().unwrap();
     let ask = || pair.request("switchover", &asked.slot);
-    survive(&pair, "switchover", &asked, ask, nothing).unwrap();
+    survive(&pair, "switchover", &asked, ask, || Ok(())).unwrap();
 
     let drained = pair.node_of(&pair.writer().unwrap().name).unwrap();
     drain_once(&stage, &pair, &drained);

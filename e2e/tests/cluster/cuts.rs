@@ -108,7 +108,7 @@ fn a_master_that_nobody_hears_is_replaced_though_it_hears_all() {
             let members = members.into_iter().map(|member| member.name);
             members
                 .filter(|name| *name != before.name)
-                .chain(operators.iter().map(|pod| pod.name_any()))
+                .chain(operators.iter().map(kube::ResourceExt::name_any))
                 .collect()
         };
         let cut = || {

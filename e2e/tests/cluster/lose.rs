@@ -9,7 +9,7 @@ use tandem_e2e::cluster::pair::other;
 use tandem_e2e::cluster::{Clients, Pair, Stage};
 use tandem_e2e::story::Ledger;
 
-use super::support::{SOME, nothing, replicas_of, survive, wait_for_another_pod, with_pair};
+use super::support::{SOME, replicas_of, survive, wait_for_another_pod, with_pair};
 
 #[test]
 fn a_killed_master_of_each_slot_loses_nothing() {
@@ -21,7 +21,7 @@ fn a_killed_master_of_each_slot_loses_nothing() {
                 "kill -9",
                 &before,
                 || stage.kill(&before.name),
-                nothing,
+                || Ok(()),
             )
             .unwrap();
         }
@@ -34,7 +34,7 @@ fn a_deleted_pod_of_a_master_loses_nothing() {
         for (what, grace) in [("pod delete, grace 0", Some(0)), ("pod delete", None)] {
             let before = pair.writer().unwrap();
             let delete = || stage.delete::<Pod>(&before.name, grace);
-            survive(pair, what, &before, delete, nothing).unwrap();
+            survive(pair, what, &before, delete, || Ok(())).unwrap();
         }
     });
 }
@@ -48,7 +48,7 @@ fn a_master_killed_in_the_same_second_as_the_operator_is_replaced() {
             operator.kill(&leader)?;
             stage.kill(&before.name)
         };
-        survive(pair, "kill of both", &before, kill_both, nothing).unwrap();
+        survive(pair, "kill of both", &before, kill_both, || Ok(())).unwrap();
         operator.wait_until_led().unwrap();
     });
 }
@@ -65,7 +65,7 @@ fn a_master_and_its_replica_deleted_at_once_come_back_while_the_peer_serves() {
             }
             Ok(())
         };
-        survive(pair, "master and replica", &before, delete_all, nothing).unwrap();
+        survive(pair, "master and replica", &before, delete_all, || Ok(())).unwrap();
     });
 }
 

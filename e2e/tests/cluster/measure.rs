@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use tandem_e2e::cluster::{Operator, Pair, Stage};
 
 use super::nodes::drain_once;
-use super::support::{Outage, nothing, survive, with_pair};
+use super::support::{Outage, survive, with_pair};
 
 /// How often each fault is repeated.
 const COUNT_VARIABLE: &str = "TANDEM_MEASURE";
@@ -54,7 +54,7 @@ fn killed(stage: &Stage, pair: &Pair) -> Outage {
         "kill -9",
         &before,
         || stage.kill(&before.name),
-        nothing,
+        || Ok(()),
     )
     .unwrap()
 }
@@ -68,13 +68,13 @@ fn hung(stage: &Stage, pair: &Pair) -> Outage {
 fn deleted(stage: &Stage, pair: &Pair) -> Outage {
     let before = pair.writer().unwrap();
     let delete = || stage.delete::<Pod>(&before.name, Some(0));
-    survive(pair, "pod delete", &before, delete, nothing).unwrap()
+    survive(pair, "pod delete", &before, delete, || Ok(())).unwrap()
 }
 
 fn switched(pair: &Pair) -> Outage {
     let before = pair.writer().unwrap();
     let ask = || pair.request("switchover", &before.slot);
-    survive(pair, "switchover", &before, ask, nothing).unwrap()
+    survive(pair, "switchover", &before, ask, || Ok(())).unwrap()
 }
 
 fn drained(stage: &Stage, pair: &Pair) -> Outage {

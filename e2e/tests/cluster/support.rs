@@ -97,11 +97,6 @@ pub(crate) fn survive(
     Ok(outage)
 }
 
-/// Does nothing.
-pub(crate) fn nothing() -> Result<()> {
-    Ok(())
-}
-
 /// Writers of one story on one pair must not share names.
 fn name_of(what: &str, before: &MemberStatus) -> String {
     let word: String = what.chars().filter(char::is_ascii_alphanumeric).collect();
