@@ -34,5 +34,6 @@ pub async fn observe<R: Runtime>(runtime: &R, tracker: &Tracker) -> Result<Obser
         attempts: tracker.attempts(),
         requests: runtime.requests(),
         retained: runtime.retained(),
+        sent_to: runtime.sent_to(),
     })
 }

@@ -1,7 +1,7 @@
 //! What a plan is carried out on. Two machines stand behind this trait: processes on this host, and
 //! a Kubernetes cluster. The same plans run on both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tandem_api::{GroupName, InstanceName, ServiceName};
@@ -81,6 +81,11 @@ pub trait Runtime: Send + Sync + 'static {
         &self,
         services: &BTreeMap<ServiceName, Vec<InstanceName>>,
     ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Instances that `-rw` sends clients to or did a moment ago; empty where services move at once.
+    fn sent_to(&self) -> BTreeSet<InstanceName> {
+        BTreeSet::new()
+    }
 
     /// Starts an instance, without a role.
     fn start(&self, instance: &DesiredInstance) -> impl Future<Output = Result<(), Error>> + Send;

@@ -1,6 +1,6 @@
 //! What was seen: processes, answers, claims, services. Plain values with ages, no instants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tandem_api::{GroupName, InstanceName, ServiceName};
@@ -27,6 +27,9 @@ pub struct Observed {
     pub requests: Vec<Request>,
     /// What volumes say that were found, whether or not their instance runs.
     pub retained: BTreeMap<InstanceName, Retained>,
+    /// Instances that `-rw` sends clients to or did a moment ago, where services take their time to
+    /// move; empty where they move at once.
+    pub sent_to: BTreeSet<InstanceName>,
 }
 
 /// What a volume says of the data it holds.

@@ -10,6 +10,8 @@ use crate::view::Announcement;
 
 /// Longest note that the API server takes.
 const NOTE_MAX_BYTES: usize = 1000;
+/// Longest action that it takes.
+const ACTION_MAX_BYTES: usize = 128;
 
 /// Publishes what comes, until nobody can say anything any more.
 pub(super) async fn publish(
@@ -21,19 +23,14 @@ pub(super) async fn publish(
         if said.reason.is_empty() {
             continue;
         }
-        let mut note = said.message;
-        if note.len() > NOTE_MAX_BYTES {
-            let end = (0..=NOTE_MAX_BYTES)
-                .rev()
-                .find(|at| note.is_char_boundary(*at));
-            note.truncate(end.unwrap_or(0));
-        }
+        let note = cut(&said.message, NOTE_MAX_BYTES);
         let event = Event {
             type_: match said.severity {
                 Severity::Normal => EventType::Normal,
                 Severity::Warning => EventType::Warning,
             },
-            action: said.reason.clone(),
+            // Events are counted together by reason and action: what differs is told in the action.
+            action: cut(&said.message, ACTION_MAX_BYTES),
             reason: said.reason,
             note: Some(note),
             secondary: None,
@@ -41,5 +38,25 @@ pub(super) async fn publish(
         if let Err(error) = recorder.publish(&event, &about).await {
             tracing::warn!(error = %chain(&error), "event not published");
         }
+    }
+}
+
+/// The beginning of a text, whole characters only.
+fn cut(text: &str, max_bytes: usize) -> String {
+    let end = (0..=max_bytes.min(text.len()))
+        .rev()
+        .find(|at| text.is_char_boundary(*at));
+    text.get(..end.unwrap_or(0)).unwrap_or_default().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        assert_eq!(cut("dm-rw", 9), "dm-rw");
+        assert_eq!(cut("aé", 2), "a");
+        assert_eq!(cut("aé", 3), "aé");
     }
 }

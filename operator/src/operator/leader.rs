@@ -1,6 +1,7 @@
 //! Which of several operators acts: the holder of a Lease. It fences nothing: every command to an
 //! instance carries its epoch, and claims are compared and swapped; two leaders are a nuisance, no harm.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -28,6 +29,8 @@ pub(super) struct Candidate {
     api: Api<Lease>,
     name: String,
     identity: String,
+    /// The Lease as this one wrote it last: it is written again without being read.
+    written: Arc<Mutex<Option<Lease>>>,
 }
 
 enum Try {
@@ -42,6 +45,7 @@ impl Candidate {
             api: Api::namespaced(client, namespace),
             name: options.leader_lease.clone(),
             identity: options.identity.clone().unwrap_or_else(own_name),
+            written: Arc::default(),
         }
     }
 
@@ -118,8 +122,22 @@ impl Candidate {
     /// Writes itself into the Lease when nobody else holds it, or its holder was silent since it was
     /// `seen` last.
     async fn attempt(&self, seen: Option<&(String, Instant)>) -> Result<Try, kube::Error> {
-        let found = self.api.get_opt(&self.name).await?;
         let params = PostParams::default();
+        // Taken out: after a conflict, or a call that was given up, it is read afresh.
+        let own = self.lock().take();
+        if let Some(mut lease) = own {
+            let before = lease.spec.take();
+            lease.spec = Some(self.held(before));
+            match self.api.replace(&self.name, &params, &lease).await {
+                Ok(lease) => {
+                    *self.lock() = Some(lease);
+                    return Ok(Try::Held);
+                }
+                Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let found = self.api.get_opt(&self.name).await?;
         let written = match found {
             None => {
                 let lease = Lease {
@@ -151,7 +169,10 @@ impl Candidate {
             }
         };
         match written {
-            Ok(_) => Ok(Try::Held),
+            Ok(lease) => {
+                *self.lock() = Some(lease);
+                Ok(Try::Held)
+            }
             Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {
                 Ok(Try::HeldBy {
                     who: "another operator".into(),
@@ -160,6 +181,10 @@ impl Candidate {
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Lease>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn held(&self, before: Option<LeaseSpec>) -> LeaseSpec {

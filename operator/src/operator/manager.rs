@@ -108,7 +108,9 @@ impl Manager {
                         .filter(|key| !found.contains(key))
                         .cloned()
                         .collect();
-                    gone.iter().for_each(|key| self.end(key));
+                    for key in &gone {
+                        self.end(key);
+                    }
                 }
                 Event::Apply(object) => self.take(&object).await,
                 Event::Delete(object) => self.end(&key_of(&object)),
@@ -303,6 +305,7 @@ impl Start {
         tasks.spawn(patch_all(api, name, latest, published));
         let publisher = Publisher {
             key: self.key,
+            runtime: Arc::clone(&self.runtime),
             status,
             metrics: self.metrics,
         };

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::metrics::Metrics;
 use crate::error::chain;
 use crate::reconcile::Publish;
-use crate::runtime::kubernetes::{Key, names};
+use crate::runtime::kubernetes::{Key, KubernetesRuntime, names};
 
 /// What is not material is told this often.
 const VOLATILE: Duration = Duration::from_mins(1);
@@ -26,6 +26,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Takes the status of each round.
 pub(super) struct Publisher {
     pub(super) key: Key,
+    pub(super) runtime: Arc<KubernetesRuntime>,
     pub(super) status: watch::Sender<DoubleMasterStatus>,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -37,6 +38,7 @@ impl Publish for Publisher {
                 service.address = names::service_address(&name, &self.key.namespace);
             }
         }
+        status.conditions.extend(self.runtime.storage_condition());
         self.metrics.status(&self.key, &status);
         self.status.send_if_modified(|current| {
             let is_new = *current != status;
@@ -63,7 +65,8 @@ pub(super) async fn patch_all(
         let status = latest.borrow_and_update().clone();
         let is_material = material(&status) != material(&published);
         let is_other = status != published;
-        if !is_material && !(is_other && Instant::now() >= next) {
+        let is_due = is_material || (is_other && Instant::now() >= next);
+        if !is_due {
             let changed = if is_other {
                 timeout_at(next, latest.changed()).await.unwrap_or(Ok(()))
             } else {

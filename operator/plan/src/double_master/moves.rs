@@ -5,6 +5,7 @@ use tandem_api::{GroupName, InstanceName};
 
 use super::health::troubles;
 use super::roll::Roll;
+use super::services::clients_leave_first;
 use super::state::SlotState;
 use super::validate::Validated;
 use crate::detection::Cause;
@@ -19,6 +20,9 @@ use crate::step::Step;
 
 /// A claim younger than this has answered a request that names nobody.
 const ANSWERED_MS: u64 = 10_000;
+
+/// What a hand-over of a primary that is reached through `-rw` waits for.
+const LEAVING: &str = "clients of -rw go to the other slot first";
 
 /// What became of what persons asked for.
 #[derive(Debug, Default)]
@@ -60,8 +64,8 @@ pub(super) fn answer_requests(
     let mut answers = Answers::default();
     for request in &observed.requests {
         let outcome = match request.target() {
-            Err(error) => Err(error),
-            Ok(Target::Instance(name)) => resync(slots, &name, &mut answers),
+            Err(error) => Some(Err(error)),
+            Ok(Target::Instance(name)) => Some(resync(slots, &name, &mut answers)),
             Ok(Target::Slot { group, to }) => {
                 let is_forced = request.kind == RequestKind::Failover;
                 move_slot(
@@ -72,9 +76,13 @@ pub(super) fn answer_requests(
                     observed,
                     clock,
                 )
+                .transpose()
             }
         };
-        answers.reply(request, outcome);
+        // One that is not answered yet is found again in the next round.
+        if let Some(outcome) = outcome {
+            answers.reply(request, outcome);
+        }
     }
     answers
 }
@@ -110,6 +118,7 @@ fn resync(
     Err(format!("there is no instance {name}"))
 }
 
+/// `None` while clients leave the primary.
 fn move_slot(
     valid: &Validated,
     slots: &mut [SlotState<'_>; 2],
@@ -117,31 +126,34 @@ fn move_slot(
     is_forced: bool,
     observed: &Observed,
     clock: Clock<'_>,
-) -> Result<String, String> {
+) -> Result<Option<String>, String> {
     if slots
         .iter()
         .any(|slot| slot.slot.name != *group && slot.decision.claim.is_some())
     {
         return Err("the other slot gets a new primary in this moment; ask again".into());
     }
-    let slot = slots.iter_mut().find(|slot| slot.slot.name == *group);
-    let slot = slot.ok_or_else(|| format!("there is no slot {group}; give a or b"))?;
+    let no_slot = || format!("there is no slot {group}; give a or b");
+    let index = slots.iter().position(|slot| slot.slot.name == *group);
+    let index = index.ok_or_else(no_slot)?;
+    let waits = !is_forced && clients_leave_first(valid, slots, index, observed);
+    let slot = slots.get_mut(index).ok_or_else(no_slot)?;
     if let Some(to) = to.filter(|to| !slot.members.contains(*to)) {
         return Err(format!("slot {group} has no instance {to}"));
     }
     let claim = slot.claim.ok_or("the slot has no primary yet")?;
     if to == Some(&claim.instance) {
-        return Ok(format!(
+        return Ok(Some(format!(
             "{} has the role, epoch {}",
             claim.instance, claim.epoch
-        ));
+        )));
     }
     let age_ms = clock.now_ms.saturating_sub(claim.at_ms);
     if to.is_none() && age_ms < ANSWERED_MS && claim.epoch > 1 {
-        return Ok(format!(
+        return Ok(Some(format!(
             "{} took the role {age_ms} ms ago, epoch {}",
             claim.instance, claim.epoch
-        ));
+        )));
     }
     let may_go = match slot.decision.state {
         State::Serving { .. } => slot.decision.claim.is_none(),
@@ -164,12 +176,17 @@ fn move_slot(
         .as_ref()
         .map(|start| start.new.to_string());
     slot.wish = Some(Cause::Requested);
+    if waits {
+        let what = format!("{} to hand over (asked for)", claim.instance);
+        slot.decision.waits_for.push(Waiting::new(what, LEAVING));
+        return Ok(None);
+    }
     slot.decision = decision;
-    Ok(format!(
+    Ok(Some(format!(
         "{} hands over to {}",
         claim.instance,
         new.unwrap_or_default()
-    ))
+    )))
 }
 
 /// Who may take over for this reason, and why not the others.
@@ -230,6 +247,7 @@ pub(super) fn move_primaries(
         let is_elsewhere = slots.iter().enumerate().any(|(other, slot)| {
             other != index && matches!(slot.decision.state, State::Opening { .. })
         });
+        let waits = clients_leave_first(valid, slots, index, observed);
         let Some(slot) = slots.get_mut(index) else {
             continue;
         };
@@ -243,6 +261,7 @@ pub(super) fn move_primaries(
         }
         let wanted = candidates(valid, slot, cause, false, observed);
         match hand_over(slot.group(), claim, wanted, observed, clock) {
+            Ok(_) if waits => slot.decision.waits_for.push(Waiting::new(what, LEAVING)),
             Ok(decision) => slot.decision = decision,
             Err(why) => {
                 slot.decision

@@ -153,6 +153,7 @@ fn released(
         primary
             .filter(goes)
             .filter(|_| valid.replicas == 0 && peer_has_rw && peer_stays && is_paired)
+            .filter(|primary| !observed.sent_to.contains(*primary))
             .cloned()
             .into_iter()
             .collect()

@@ -102,7 +102,8 @@ pub(super) fn plan_roll(
     } else {
         let rw = observed.services.get(&valid.name.service(SUFFIX_RW));
         roll.vacate = Some(*index);
-        if rw.is_some_and(|targets| targets.contains(name)) {
+        let is_reached = observed.sent_to.contains(*name);
+        if is_reached || rw.is_some_and(|targets| targets.contains(name)) {
             let why = format!("{name} has to be replaced: {what}");
             roll.waits_for.push(Waiting::new("-rw to leave it", why));
         } else {

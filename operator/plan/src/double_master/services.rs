@@ -93,6 +93,30 @@ fn writer(
         .cloned()
 }
 
+/// Whether clients have to leave the primary of slot `index` before anything is done to it: `-rw` may
+/// still send them there, and the other slot can take them.
+pub(super) fn clients_leave_first(
+    valid: &Validated,
+    slots: &[SlotState<'_>; 2],
+    index: usize,
+    observed: &Observed,
+) -> bool {
+    let is_reached = slots
+        .get(index)
+        .and_then(|slot| slot.decision.state.serving())
+        .is_some_and(|primary| observed.sent_to.contains(primary));
+    let can_take_over = |slot: &SlotState<'_>| {
+        let peer = slot.decision.state.serving();
+        let status = peer.and_then(|peer| observed.heard(peer, &valid.timing));
+        slot.wish.is_none() && status.is_some_and(|status| status.writable)
+    };
+    let mut others = slots
+        .iter()
+        .enumerate()
+        .filter(|(other, _)| *other != index);
+    is_reached && others.any(|(_, slot)| can_take_over(slot))
+}
+
 /// Whether an instance whose role goes to another one still writes: clients stay until that one is
 /// open.
 fn still_writes(state: &SlotState<'_>, name: &InstanceName, observed: &Observed) -> bool {

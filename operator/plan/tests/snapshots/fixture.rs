@@ -9,7 +9,7 @@
 //!   dm-a-1: {role: replica, epoch: 1, follows: dm-a-0, holds: {1: 99, 2: 40}}
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use tandem_api::{DoubleMaster, DoubleMasterSpec, GroupName, InstanceName, ServiceName};
@@ -43,6 +43,8 @@ struct Fixture {
     requests: Vec<Request>,
     #[serde(default)]
     retained: BTreeMap<InstanceName, Retained>,
+    #[serde(default)]
+    sent_to: BTreeSet<InstanceName>,
 }
 
 #[derive(Deserialize)]
@@ -167,6 +169,7 @@ pub(crate) fn plan_of(yaml: &str) -> DoubleMasterPlan {
         attempts: fixture.attempts,
         requests: fixture.requests,
         retained: fixture.retained,
+        sent_to: fixture.sent_to,
     };
     plan(&valid, &observed, &[], NOW_MS)
 }

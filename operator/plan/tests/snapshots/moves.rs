@@ -97,6 +97,30 @@ fn a_switchover_moves_rw_first_and_collects_from_the_old_primary() {
 }
 
 #[test]
+fn clients_leave_before_a_primary_hands_over_where_services_take_their_time() {
+    let asked = "requests: [{kind: switchover, text: a}]";
+    let reached = "sent_to: [dm-a-0]";
+    let plan = world(&format!("{asked}\n{reached}"), [WELL; 4]);
+    assert!(steps(&plan).is_empty(), "{plan}");
+    assert_eq!(target(&plan, "dm-rw"), "dm-b-0");
+    assert!(plan.replies.is_empty(), "the request waits, too: {plan}");
+    let drained = world(reached, [LEAVING, WELL, WELL, WELL]);
+    assert!(steps(&drained).is_empty(), "{drained}");
+    assert_eq!(target(&drained, "dm-rw"), "dm-b-0");
+    // The other slot cannot take them: nothing is gained by waiting.
+    let both = world(reached, [LEAVING, WELL, ", read_only: true", WELL]);
+    assert_eq!(
+        steps(&both),
+        ["promote dm-a-1 epoch 2 collecting from dm-a-0"]
+    );
+    let forced = "requests: [{kind: failover, text: a}]";
+    let plan = world(&format!("{forced}\n{reached}"), [WELL; 4]);
+    assert_eq!(plan.replies.len(), 1, "{plan}");
+    let replaced = bare(reached, "dm-b-0", [OUTDATED, WELL]);
+    assert!(steps(&replaced).is_empty(), "{replaced}");
+}
+
+#[test]
 fn a_request_that_cannot_be_done_is_refused_with_the_reason() {
     let cases = [
         ("{kind: switchover, text: c}", "there is no slot c"),

@@ -5,31 +5,33 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use serde_json::{Map, Value, json};
-use tandem_api::{InstanceName, ServiceName, labels};
+use tandem_api::{InstanceName, labels};
 use tandem_plan::outcome::GroupPlan;
 
-use super::names::{self, ROLE_PRIMARY, ROLE_REPLICA};
+use super::names::{POD, READER, ROLE_PRIMARY, ROLE_REPLICA};
 use super::wanted::Wanted;
 
-/// Changes of pods, by name: labels of services when `services` says where they point, roles of the
-/// groups given.
+/// Changes of pods, by name: the label of readers when `readers` says who they are, roles of the
+/// groups given, and their own names.
 pub(super) fn pod_changes(
     pods: &BTreeMap<String, Arc<Pod>>,
-    services: Option<&BTreeMap<ServiceName, Vec<InstanceName>>>,
+    readers: Option<&[InstanceName]>,
     groups: &[GroupPlan],
 ) -> Vec<(String, Value)> {
     pods.iter()
         .filter_map(|(name, pod)| {
             let have = pod.metadata.labels.clone().unwrap_or_default();
             let mut change = Map::new();
-            for (service, targets) in services.into_iter().flatten() {
-                let label = names::service_label(service.suffix());
-                let is_target = targets.iter().any(|target| target.as_str() == name);
-                if is_target && !have.contains_key(&label) {
-                    change.insert(label, json!("true"));
-                } else if !is_target && have.contains_key(&label) {
-                    change.insert(label, Value::Null);
+            if let Some(readers) = readers {
+                let is_target = readers.iter().any(|target| target.as_str() == name);
+                if is_target && !have.contains_key(READER) {
+                    change.insert(READER.into(), json!("true"));
+                } else if !is_target && have.contains_key(READER) {
+                    change.insert(READER.into(), Value::Null);
                 }
+            }
+            if have.get(POD) != Some(name) {
+                change.insert(POD.into(), json!(name));
             }
             let role = role(name, have.get(labels::SLOT)?, groups);
             if let Some(role) =
@@ -110,7 +112,8 @@ mod tests {
                     [
                         (labels::SLOT.to_string(), "a".to_string()),
                         (labels::ROLE.to_string(), role.to_string()),
-                        (names::service_label("rw"), "true".to_string()),
+                        (READER.to_string(), "true".to_string()),
+                        (POD.to_string(), name.to_string()),
                     ]
                     .into(),
                 );
@@ -139,10 +142,9 @@ mod tests {
 
     #[test]
     fn only_what_differs_is_changed() {
-        let rw = ServiceName::parse("dm-rw").unwrap();
-        let services = BTreeMap::from([(rw, vec![InstanceName::parse("dm-a-0").unwrap()])]);
-        let changes = pod_changes(&pods(), Some(&services), &[]);
-        let expected = json!({"metadata": {"labels": {"tandem.dev/service-rw": null}}});
+        let readers = [InstanceName::parse("dm-a-0").unwrap()];
+        let changes = pod_changes(&pods(), Some(&readers), &[]);
+        let expected = json!({"metadata": {"labels": {"tandem.dev/service-ro": null}}});
         assert_eq!(changes, [("dm-a-1".to_string(), expected)]);
     }
 

@@ -41,7 +41,24 @@ impl std::fmt::Display for Key {
     }
 }
 
-type Objects<K> = BTreeMap<String, Arc<K>>;
+type Objects<K> = BTreeMap<String, Entry<K>>;
+
+/// What is known under a name.
+#[derive(Debug)]
+enum Entry<K> {
+    There(Arc<K>),
+    /// The object with this uid was deleted: an answer about it that comes late is no news.
+    Deleted(Option<String>),
+}
+
+impl<K> Entry<K> {
+    fn object(&self) -> Option<&Arc<K>> {
+        match self {
+            Self::There(object) => Some(object),
+            Self::Deleted(_) => None,
+        }
+    }
+}
 
 /// The objects of one kind.
 #[derive(Debug)]
@@ -61,13 +78,15 @@ impl<K: Resource> Cache<K> {
     /// The objects of a resource, by name.
     pub fn of(&self, key: &Key) -> BTreeMap<String, Arc<K>> {
         let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
-        objects.get(key).cloned().unwrap_or_default()
+        let own = objects.get(key).into_iter().flatten();
+        own.filter_map(|(name, entry)| Some((name.clone(), Arc::clone(entry.object()?))))
+            .collect()
     }
 
     /// One object.
     pub fn get(&self, key: &Key, name: &str) -> Option<Arc<K>> {
         let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
-        objects.get(key)?.get(name).cloned()
+        objects.get(key)?.get(name)?.object().cloned()
     }
 
     /// Takes an object, unless what is there is newer. Returns whether that is news.
@@ -77,10 +96,15 @@ impl<K: Resource> Cache<K> {
         };
         let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
         let own = objects.entry(key.clone()).or_default();
-        if own.get(&name).is_some_and(|old| !is_newer(&object, old)) {
+        let is_old = match own.get(&name) {
+            Some(Entry::There(old)) => !is_newer(&object, old),
+            Some(Entry::Deleted(uid)) => *uid == object.meta().uid,
+            None => false,
+        };
+        if is_old {
             return false;
         }
-        own.insert(name, Arc::new(object));
+        own.insert(name, Entry::There(Arc::new(object)));
         true
     }
 
@@ -90,14 +114,23 @@ impl<K: Resource> Cache<K> {
             return;
         };
         let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = objects.get_mut(key) {
-            let is_it = |old: &Arc<K>| old.meta().uid == object.meta().uid;
-            if own.get(name).is_some_and(is_it) {
-                own.remove(name);
-            }
-            if own.is_empty() {
-                objects.remove(key);
-            }
+        let own = objects.entry(key.clone()).or_default();
+        let uid = &object.meta().uid;
+        let is_other = own
+            .get(name)
+            .and_then(Entry::object)
+            .is_some_and(|old| old.meta().uid != *uid);
+        if !is_other {
+            own.insert(name.into(), Entry::Deleted(uid.clone()));
+        }
+    }
+
+    /// Forgets all of a resource that is not looked after any more and has nothing left.
+    pub fn forget(&self, key: &Key) {
+        let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
+        let is_empty = |own: &Objects<K>| own.values().all(|entry| entry.object().is_none());
+        if objects.get(key).is_some_and(is_empty) {
+            objects.remove(key);
         }
     }
 
@@ -115,10 +148,12 @@ impl<K: Resource> Cache<K> {
                 continue;
             }
             let before = own.len();
-            own.retain(|name, object| {
-                listed
-                    .get(&(key.clone(), name.clone()))
-                    .is_some_and(|uid| *uid == object.meta().uid)
+            own.retain(|name, entry| {
+                entry.object().is_none_or(|object| {
+                    listed
+                        .get(&(key.clone(), name.clone()))
+                        .is_some_and(|uid| *uid == object.meta().uid)
+                })
             });
             if own.len() != before {
                 changed.push(key.clone());
@@ -172,6 +207,21 @@ mod tests {
         cache.remove(&key, &pod("p", "old", 8));
         assert!(cache.get(&key, "p").is_some());
         cache.remove(&key, &pod("p", "new", 12));
+        assert!(cache.get(&key, "p").is_none());
+    }
+
+    #[test]
+    fn an_answer_about_a_deleted_object_that_comes_late_does_not_bring_it_back() {
+        let cache = Cache::default();
+        let key = Key::new("ns", "dm");
+        cache.put(&key, pod("p", "u", 7));
+        cache.remove(&key, &pod("p", "u", 8));
+        assert!(!cache.put(&key, pod("p", "u", 7)));
+        assert!(cache.of(&key).is_empty());
+        assert!(cache.put(&key, pod("p", "new", 9)));
+        assert_eq!(cache.of(&key).len(), 1);
+        cache.remove(&key, &pod("p", "new", 10));
+        cache.forget(&key);
         assert!(cache.get(&key, "p").is_none());
     }
 

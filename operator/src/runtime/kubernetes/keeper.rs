@@ -31,7 +31,6 @@ pub struct Keeper {
     passwords: Passwords,
     announcer: Announcer,
     changed: Arc<Notify>,
-    refused: Option<String>,
 }
 
 impl Keeper {
@@ -46,7 +45,6 @@ impl Keeper {
             passwords: Passwords::default(),
             announcer,
             changed,
-            refused: None,
         }
     }
 
@@ -148,9 +146,10 @@ impl Keeper {
     }
 
     /// Grows volumes, and ties them to the resource or frees them, as the specification says.
-    async fn keep_volumes(&mut self, wanted: &Wanted) -> Result<(), Error> {
+    async fn keep_volumes(&self, wanted: &Wanted) -> Result<(), Error> {
         let world = Arc::clone(self.runtime.world());
         let api: Api<PersistentVolumeClaim> = world.api(Some(&wanted.key.namespace));
+        let mut refused = None;
         for (name, volume) in world.volumes.of(&wanted.key) {
             let mut change = json!({});
             if let Some(owners) = owners(&volume, wanted) {
@@ -171,13 +170,13 @@ impl Keeper {
                 }
                 Err(kube::Error::Api(status)) if status.code == 403 || status.code == 422 => {
                     let why = format!("{name} cannot be changed: {}", status.message);
-                    if self.refused.as_ref() != Some(&why) {
-                        self.announcer.warn("VolumeNotExpanded", why.clone());
-                        self.refused = Some(why);
-                    }
+                    refused.get_or_insert(why);
                 }
                 Err(error) => return Err(Error::api("patch volume claim", &name)(error)),
             }
+        }
+        if let Some(why) = self.runtime.note_refused_volume(refused) {
+            self.announcer.warn("VolumeNotExpanded", why);
         }
         Ok(())
     }

@@ -2,16 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::ApiResource;
 use serde_json::{Value, json};
-use tandem_api::{DoubleMaster, GroupName, InstanceName, ServiceName, labels};
+use tandem_api::condition::rfc3339;
+use tandem_api::{
+    Condition, ConditionStatus, DoubleMaster, GroupName, InstanceName, ServiceName, labels,
+};
 use tandem_plan::observed::Retained;
 use tandem_plan::outcome::{ClaimStep, DesiredInstance};
+use tandem_plan::suffix::{SUFFIX_RO, SUFFIX_RW};
 use tandem_plan::{Claim, Process, Reply, Request};
 use tokio::sync::Notify;
 
@@ -22,12 +27,20 @@ use super::objects;
 use super::seen::{Doing, Revision, SeenPod, look};
 use super::wanted::{Wanted, request_annotation};
 use super::world::{NodeView, World};
+use crate::clock::unix_ms;
 use crate::error::Error;
 use crate::runtime::{Arrangement, Claimed, Runtime, Seen};
 
 /// A pod that has to end at once still gets this long, so that its object is gone only when its
 /// container is.
 const KILL_SECONDS: u32 = 1;
+
+/// Nodes take another target of a service into their rules within this: they write them at once, but
+/// not more often than once a second.
+const LINGER: Duration = Duration::from_millis(1200);
+
+/// The other services follow `-rw` after this, so that theirs is not the write that it waits for.
+const HEAD_START: Duration = Duration::from_millis(100);
 
 /// Instances as pods.
 #[derive(Debug)]
@@ -37,6 +50,10 @@ pub struct KubernetesRuntime {
     passwords: RwLock<Vec<String>>,
     lives: Mutex<BTreeMap<InstanceName, Life>>,
     answered: Mutex<BTreeSet<Request>>,
+    /// Instances that `-rw` has left, and when.
+    left: Mutex<BTreeMap<InstanceName, Instant>>,
+    /// Why a volume could not be changed as it is wanted.
+    refused_volume: Mutex<Option<Condition>>,
     changed: Arc<Notify>,
 }
 
@@ -78,6 +95,8 @@ impl KubernetesRuntime {
             passwords: RwLock::new(Vec::new()),
             lives: Mutex::new(BTreeMap::new()),
             answered: Mutex::new(BTreeSet::new()),
+            left: Mutex::new(BTreeMap::new()),
+            refused_volume: Mutex::new(None),
             changed,
         }
     }
@@ -119,6 +138,30 @@ impl KubernetesRuntime {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         *own = passwords;
+    }
+
+    /// Notes why a volume cannot be changed, or that all are as they are wanted. Returns what is new.
+    pub(super) fn note_refused_volume(&self, why: Option<String>) -> Option<String> {
+        let mut noted = lock(&self.refused_volume);
+        if noted.as_ref().map(|old| &old.message) == why.as_ref() {
+            return None;
+        }
+        *noted = why.clone().map(|message| Condition {
+            kind: "StorageResized".into(),
+            status: ConditionStatus::False,
+            reason: "Refused".into(),
+            message,
+            observed_generation: self.wanted().valid.generation,
+            last_transition_time: rfc3339(unix_ms()),
+        });
+        drop(noted);
+        self.changed.notify_one();
+        why
+    }
+
+    /// The condition that says that a volume cannot be changed as it is wanted.
+    pub fn storage_condition(&self) -> Option<Condition> {
+        lock(&self.refused_volume).clone()
     }
 
     fn pods(&self) -> Api<Pod> {
@@ -281,6 +324,41 @@ impl KubernetesRuntime {
         }
     }
 
+    /// Points a service at one pod, or at none: one write, so that no node ever sees both or neither.
+    async fn point(
+        &self,
+        service: &ServiceName,
+        target: Option<&InstanceName>,
+    ) -> Result<(), Error> {
+        let wanted = self.wanted();
+        let kind = ApiResource::erase::<Service>(&());
+        let mut selected = names::selector(&wanted.valid.name);
+        let pod = target.map_or(names::NOBODY, InstanceName::as_str);
+        selected.insert(names::POD.into(), pod.into());
+        let change = json!({"spec": {"selector": selected}});
+        let params = PatchParams {
+            field_manager: Some(MANAGER.into()),
+            ..PatchParams::default()
+        };
+        let pointed = self
+            .world
+            .api_of(&kind, Some(&wanted.key.namespace))
+            .patch(service.as_str(), &params, &Patch::Merge(change))
+            .await
+            .map_err(Error::api("patch service", service.as_str()))?;
+        if let Some(cache) = self.world.children.get(&kind.kind) {
+            cache.put(&wanted.key, pointed);
+        }
+        Ok(())
+    }
+
+    /// Whom a service that points at one pod selects.
+    fn pointed(&self, service: &ServiceName) -> Option<InstanceName> {
+        let cache = self.world.children.get("Service")?;
+        let object = cache.get(&self.wanted().key, service.as_str())?;
+        selected(&object)
+    }
+
     /// Takes answered requests off the object.
     async fn answer(&self, replies: &[Reply]) -> Result<(), Error> {
         if replies.is_empty() {
@@ -310,6 +388,11 @@ fn created_by_us() -> PostParams {
         field_manager: Some(MANAGER.into()),
         ..PostParams::default()
     }
+}
+
+fn selected(service: &DynamicObject) -> Option<InstanceName> {
+    let pod = service.data.pointer("/spec/selector")?.get(names::POD)?;
+    InstanceName::parse(pod.as_str()?).ok()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -358,17 +441,21 @@ impl Runtime for KubernetesRuntime {
         names::service_suffixes()
             .into_iter()
             .map(|suffix| {
-                let label = names::service_label(suffix);
+                let service = wanted.valid.name.service(suffix);
+                if suffix != SUFFIX_RO {
+                    let targets = self.pointed(&service).into_iter().collect();
+                    return (service, targets);
+                }
                 let has_it = |pod: &Pod| {
                     let labels = pod.metadata.labels.as_ref();
-                    labels.is_some_and(|labels| labels.contains_key(&label))
+                    labels.is_some_and(|labels| labels.contains_key(names::READER))
                 };
                 let targets = pods
                     .iter()
                     .filter(|(_, pod)| has_it(pod))
                     .filter_map(|(name, _)| InstanceName::parse(name).ok())
                     .collect();
-                (wanted.valid.name.service(suffix), targets)
+                (service, targets)
             })
             .collect()
     }
@@ -377,12 +464,42 @@ impl Runtime for KubernetesRuntime {
         &self,
         services: &BTreeMap<ServiceName, Vec<InstanceName>>,
     ) -> Result<(), Error> {
-        let pods = self.world.pods.of(&self.wanted().key);
-        let changes = pod_changes(&pods, Some(services), &[]);
+        let before = self.services();
+        let is_other = |service: &ServiceName| before.get(service) != services.get(service);
+        let target = |service: &ServiceName| services.get(service).and_then(|all| all.first());
+        let wanted = self.wanted();
+        let rw = wanted.valid.name.service(SUFFIX_RW);
+        if is_other(&rw) {
+            self.point(&rw, target(&rw)).await?;
+            let old = before.get(&rw).and_then(|all| all.first());
+            if let Some(old) = old {
+                lock(&self.left).insert(old.clone(), Instant::now());
+                tokio::time::sleep(HEAD_START).await;
+            }
+        }
+        let others = services
+            .keys()
+            .filter(|service| **service != rw && service.suffix() != SUFFIX_RO)
+            .filter(|service| is_other(service))
+            .map(|service| self.point(service, target(service)));
+        join_all(others)
+            .await
+            .into_iter()
+            .collect::<Result<(), Error>>()?;
+        let readers = services.get(&wanted.valid.name.service(SUFFIX_RO));
+        let pods = self.world.pods.of(&wanted.key);
+        let changes = pod_changes(&pods, readers.map(Vec::as_slice), &[]);
         let patches = changes
             .iter()
             .map(|(name, change)| self.patch_pod(name, change));
         join_all(patches).await.into_iter().collect()
+    }
+
+    fn sent_to(&self) -> BTreeSet<InstanceName> {
+        let mut left = lock(&self.left);
+        left.retain(|_, at| at.elapsed() < LINGER);
+        let rw = self.wanted().valid.name.service(SUFFIX_RW);
+        left.keys().cloned().chain(self.pointed(&rw)).collect()
     }
 
     async fn start(&self, instance: &DesiredInstance) -> Result<(), Error> {

@@ -35,13 +35,16 @@ pub const BY_SILENCE: &str = "tandem.dev/by-silence";
 /// Taint of a node whose pods and volumes may be taken for gone.
 pub const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 
+/// Label of a pod: its own name, by which a service selects one and no other in a single write.
+pub const POD: &str = "tandem.dev/pod";
+/// What a service selects that points at nobody; no instance has such a name.
+pub const NOBODY: &str = "nobody";
+
 const NAME: &str = "app.kubernetes.io/name";
 const INSTANCE: &str = "app.kubernetes.io/instance";
 
-/// Label that the service with this suffix selects by.
-pub fn service_label(suffix: &str) -> String {
-    format!("{}/service-{suffix}", labels::PREFIX)
-}
+/// Label that the service of the readers selects by.
+pub const READER: &str = "tandem.dev/service-ro";
 
 /// Suffixes of the services that the operator points.
 pub fn service_suffixes() -> [&'static str; 4] {

@@ -95,7 +95,6 @@ impl Passwords {
         };
         let setting = |key: &str, value: &str| (key.to_string(), value.to_string());
         match self.change {
-            Change::None => {}
             Change::Telling => {
                 let old = self.known.get(1).map_or("", String::as_str);
                 let take = [
@@ -118,7 +117,7 @@ impl Passwords {
                     self.change = Change::None;
                 }
             }
-            Change::Both { .. } => {}
+            Change::None | Change::Both { .. } => {}
         }
     }
 }
@@ -133,7 +132,10 @@ async fn read_or_create(
     let secret = if let Some(secret) = api
         .get_opt(name)
         .await
-        .map_err(Error::api("get secret", name))? { secret } else {
+        .map_err(Error::api("get secret", name))?
+    {
+        secret
+    } else {
         let params = PostParams {
             field_manager: Some(MANAGER.into()),
             ..PostParams::default()

@@ -155,6 +155,7 @@ impl Revision {
     }
 }
 
+#[expect(clippy::option_option, reason = "as the world says it")]
 fn placement(
     pod: &Pod,
     container: Option<&ContainerStatus>,

@@ -139,6 +139,10 @@ impl World {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         listeners.remove(key);
+        self.pods.forget(key);
+        self.volumes.forget(key);
+        self.leases.forget(key);
+        self.children.values().for_each(|cache| cache.forget(key));
     }
 
     fn wake(&self, key: &Key, wakes: Wakes) {
@@ -168,10 +172,6 @@ impl World {
     }
 
     /// The node of that name. `None` when nodes cannot be seen; `Some(None)` when it does not exist.
-    #[expect(
-        clippy::option_option,
-        reason = "not seen and not there are two answers"
-    )]
     pub fn node(&self, name: &str) -> Option<Option<Arc<Node>>> {
         let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
         Some(nodes.as_ref()?.get(name).cloned())
@@ -212,13 +212,15 @@ impl World {
             for kind in children::kinds() {
                 let objects = watch(self.api_of(&kind, namespace), ours.clone());
                 let name = kind.kind.clone();
-                self.spawn(
-                    &mut watching,
-                    objects,
-                    namespace,
-                    Wakes::Keeper,
-                    move |world| &world.children[&name],
-                );
+                // Where services point is planned.
+                let wakes = if name == "Service" {
+                    Wakes::Both
+                } else {
+                    Wakes::Keeper
+                };
+                self.spawn(&mut watching, objects, namespace, wakes, move |world| {
+                    &world.children[&name]
+                });
             }
             self.spawn_secrets(&mut watching, namespace);
         }

@@ -8,9 +8,10 @@ use std::fmt::Write as _;
 
 use k8s_openapi::api::core::v1::{
     Affinity, Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EnvVar, EnvVarSource,
-    HTTPGetAction, PersistentVolumeClaimVolumeSource, Pod, PodAffinityTerm, PodAntiAffinity,
-    PodSecurityContext, PodSpec, Probe, ResourceRequirements, SeccompProfile, SecretKeySelector,
-    SecurityContext, TopologySpreadConstraint, Volume, VolumeMount, WeightedPodAffinityTerm,
+    HTTPGetAction, Lifecycle, LifecycleHandler, PersistentVolumeClaimVolumeSource, Pod,
+    PodAffinityTerm, PodAntiAffinity, PodSecurityContext, PodSpec, Probe, ResourceRequirements,
+    SeccompProfile, SecretKeySelector, SecurityContext, SleepAction, TopologySpreadConstraint,
+    Volume, VolumeMount, WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -23,8 +24,8 @@ use tandem_api::labels;
 use tandem_plan::outcome::DesiredInstance;
 
 use super::super::names::{
-    self, CONTAINER, PORT_LINK, PORT_METRICS, PORT_REDIS, REVISION, REVISION_PARTS, ROLE_REPLICA,
-    selector, slot_labels,
+    self, CONTAINER, POD, PORT_LINK, PORT_METRICS, PORT_REDIS, REVISION, REVISION_PARTS,
+    ROLE_REPLICA, selector, slot_labels,
 };
 use super::super::wanted::Wanted;
 
@@ -34,6 +35,13 @@ const CONFIG: &str = "/etc/tandem";
 const HOST: &str = "kubernetes.io/hostname";
 const ZONE: &str = "topology.kubernetes.io/zone";
 const HEX_DIGITS: usize = 16;
+/// A link that was silent for so many seconds is dialled anew: a healed network is used at once, and
+/// not when the retransmissions of an old connection come round.
+const LINK_SILENCE: (&str, &str) = ("repl-timeout", "10");
+/// Seconds for which a pod that was deleted goes on serving, so that its clients and its role can go.
+const LEAVE_SECONDS: i64 = 2;
+/// A container that does not even answer that it lives is given this many seconds.
+const STARTUP_FAILURES: i32 = 600;
 
 /// Environment variable that a server takes its password from.
 pub const PASSWORD_VARIABLE: &str = "TANDEM_PASSWORD";
@@ -95,6 +103,7 @@ pub fn pod(wanted: &Wanted, instance: &DesiredInstance) -> Pod {
     let mut marks = scheduling.pod_labels.clone();
     marks.extend(slot_labels(&wanted.valid.name, &instance.group));
     marks.insert(labels::ROLE.into(), ROLE_REPLICA.into());
+    marks.insert(POD.into(), instance.name.to_string());
     let parts = value(&revision_parts(wanted)).to_string();
     let mut annotations = scheduling.pod_annotations.clone();
     annotations.insert(REVISION.into(), revision(wanted));
@@ -198,12 +207,26 @@ fn container(wanted: &Wanted, instance: &DesiredInstance) -> Container {
             failure_threshold: Some(2),
             ..probe("/readyz")
         }),
-        // Answers also while the log is recovered, however long that takes.
+        // Answers also while the log is recovered; patience here is for a machine under load.
+        startup_probe: Some(Probe {
+            period_seconds: Some(1),
+            failure_threshold: Some(STARTUP_FAILURES),
+            ..probe("/livez")
+        }),
         liveness_probe: Some(Probe {
             period_seconds: Some(10),
-            timeout_seconds: Some(5),
             failure_threshold: Some(6),
             ..probe("/livez")
+        }),
+        // Who deletes a primary asks for its role to move: it serves until that is done.
+        lifecycle: Some(Lifecycle {
+            pre_stop: Some(LifecycleHandler {
+                sleep: Some(SleepAction {
+                    seconds: LEAVE_SECONDS,
+                }),
+                ..LifecycleHandler::default()
+            }),
+            ..Lifecycle::default()
         }),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
@@ -225,6 +248,7 @@ fn probe(path: &str) -> Probe {
             port: IntOrString::String("metrics".into()),
             ..HTTPGetAction::default()
         }),
+        timeout_seconds: Some(5),
         ..Probe::default()
     }
 }
@@ -248,7 +272,9 @@ fn arguments(wanted: &Wanted, instance: &DesiredInstance) -> Vec<String> {
         .at_start
         .iter()
         .map(|(key, value)| (key.as_str(), value.clone()));
-    for (key, value) in fixed.into_iter().chain(at_start) {
+    let is_said = |key: &str| wanted.at_start.contains_key(key) || wanted.live.contains_key(key);
+    let silence = (!is_said(LINK_SILENCE.0)).then(|| (LINK_SILENCE.0, LINK_SILENCE.1.to_string()));
+    for (key, value) in fixed.into_iter().chain(silence).chain(at_start) {
         arguments.extend([format!("--{key}"), value]);
     }
     arguments

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tandem_plan::suffix::SUFFIX_RO;
 
-use super::super::names::{PORT_LINK, PORT_METRICS, PORT_REDIS, selector, service_label};
+use super::super::names::{PORT_LINK, PORT_METRICS, PORT_REDIS, READER, selector};
 use super::super::wanted::Wanted;
 use super::children::meta;
 
@@ -17,11 +17,16 @@ fn port(name: &str, number: u16) -> ServicePort {
     }
 }
 
-/// The service with this suffix. It selects by a label that the operator moves, and takes the
-/// operator's word over a probe that comes later, except for the readers, of whom one may be missing.
+/// The service with this suffix. That of the readers selects by a label that the operator moves. The
+/// others point at one pod: whom they select is written when they are pointed, and is no part of
+/// what is applied. They take the operator's word over a probe that comes later; of the readers one
+/// may be missing.
 pub(super) fn pointed(wanted: &Wanted, suffix: &str) -> Service {
-    let mut selected = selector(&wanted.valid.name);
-    selected.insert(service_label(suffix), "true".into());
+    let selected = (suffix == SUFFIX_RO).then(|| {
+        let mut selected = selector(&wanted.valid.name);
+        selected.insert(READER.into(), "true".into());
+        selected
+    });
     let offered = wanted
         .spec
         .services
@@ -39,7 +44,7 @@ pub(super) fn pointed(wanted: &Wanted, suffix: &str) -> Service {
     Service {
         metadata,
         spec: Some(ServiceSpec {
-            selector: Some(selected),
+            selector: selected,
             ports: Some(vec![port("redis", PORT_REDIS)]),
             publish_not_ready_addresses: Some(suffix != SUFFIX_RO),
             type_: Some(offered.kind.as_str().into()),
