@@ -5,6 +5,7 @@
 //! client    a blocking client, for control commands and checks
 //! story     what acceptance stories are made of: instances, local runtimes, proxies, a ledger
 //! cluster   a Kubernetes for stories, and what can be broken in it
+//! scale     many resources at once, whose instances are played
 //! bench     Redis and Tandem side by side, and one table of ratios
 //! tidy      the house rules, checked over the workspace's sources
 //! ```
@@ -13,5 +14,6 @@ pub mod bench;
 pub mod client;
 pub mod cluster;
 pub mod process;
+pub mod scale;
 pub mod story;
 pub mod tidy;

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "an error fails the story")]
 
+mod api;
+mod api_away;
 mod away;
 mod ci;
 mod cuts;
@@ -9,5 +11,11 @@ mod image;
 mod lose;
 mod measure;
 mod nodes;
+mod roll;
+mod roll_volumes;
+mod roll_watch;
+mod scale;
+mod scale_replicas;
+mod security;
 mod smoke;
 mod support;
