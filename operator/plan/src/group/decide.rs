@@ -37,7 +37,7 @@ pub fn decide(group: Group<'_>, observed: &Observed, clock: Clock<'_>) -> Decisi
     match verdict {
         Verdict::Alive => match observed.heard(holder, clock.timing) {
             Some(status) => with_living_holder(group, claim, status, observed, clock),
-            None => suspect(claim, "its answer is not fresh".into(), &[]),
+            None => suspect(claim, "its answer is not fresh", &[]),
         },
         Verdict::Booting => Decision::waiting(
             State::Assembling {
@@ -46,7 +46,7 @@ pub fn decide(group: Group<'_>, observed: &Observed, clock: Clock<'_>) -> Decisi
             format!("{holder}"),
             "its process was just started",
         ),
-        Verdict::Suspect { missing } => suspect(claim, missing, &witnesses),
+        Verdict::Suspect { missing } => suspect(claim, &missing, &witnesses),
         Verdict::Dead(cause) => {
             let quiet_until_ms = claim.at_ms.saturating_add(clock.timing.quiet_ms);
             if claim.by_silence && cause.is_silence() && clock.now_ms < quiet_until_ms {
@@ -72,10 +72,10 @@ pub fn decide(group: Group<'_>, observed: &Observed, clock: Clock<'_>) -> Decisi
     }
 }
 
-fn suspect(claim: &Claim, missing: String, witnesses: &[Witness]) -> Decision {
+fn suspect(claim: &Claim, missing: &str, witnesses: &[Witness]) -> Decision {
     let words: Vec<String> = witnesses.iter().map(Witness::to_string).collect();
     let why = if words.is_empty() {
-        missing.clone()
+        missing.to_owned()
     } else {
         words.join("; ")
     };
@@ -90,7 +90,7 @@ fn suspect(claim: &Claim, missing: String, witnesses: &[Witness]) -> Decision {
         State::Suspect {
             primary: claim.instance.clone(),
             epoch: claim.epoch,
-            missing: missing.clone(),
+            missing: missing.to_owned(),
         },
         format!("a verdict on {}", claim.instance),
         why.clone(),
