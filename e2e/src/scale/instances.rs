@@ -31,7 +31,7 @@ pub enum Answer {
 struct Instance {
     address: IpAddr,
     topology: String,
-    instance_id: String,
+    id: String,
     server_id: u32,
     epoch: u64,
     role: Role,
@@ -80,7 +80,7 @@ impl Instances {
         let instance = self.by_pod.entry(pod.into()).or_insert_with(|| Instance {
             address,
             topology: topology.into(),
-            instance_id: format!("{number:016x}"),
+            id: format!("{number:016x}"),
             server_id,
             epoch: 0,
             role: Role::Waiting,
@@ -213,7 +213,7 @@ impl Instances {
         let now_ms = self.begun.elapsed().as_millis() as u64;
         Some(InstanceStatus {
             format: 1,
-            instance_id: instance.instance_id.clone(),
+            instance_id: instance.id.clone(),
             cluster_id: format!("{:0>40}", instance.topology.len()),
             server_id: instance.server_id,
             epoch: instance.epoch,
@@ -246,7 +246,7 @@ impl Instances {
                 host: address.to_string(),
                 port: PORT,
                 server_id: source.map_or(0, |source| source.server_id),
-                instance_id: source.map_or_else(String::new, |source| source.instance_id.clone()),
+                instance_id: source.map_or_else(String::new, |source| source.id.clone()),
                 state: if is_up {
                     LinkState::Streaming
                 } else {
@@ -277,7 +277,7 @@ impl Instances {
                         host: other.address.to_string(),
                         port: PORT,
                         server_id: other.server_id,
-                        instance_id: other.instance_id.clone(),
+                        instance_id: other.id.clone(),
                         state: LinkState::Streaming,
                         lag_bytes: 0,
                         lag_records: 0,

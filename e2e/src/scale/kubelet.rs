@@ -129,7 +129,7 @@ async fn run_pods(pods: Api<Pod>, instances: Arc<Mutex<Instances>>) {
             let (pods, instances, begun) =
                 (pods.clone(), Arc::clone(&instances), Arc::clone(&begun));
             async move {
-                let (Ok(Event::Apply(pod)) | Ok(Event::InitApply(pod))) = event else {
+                let Ok(Event::Apply(pod) | Event::InitApply(pod)) = event else {
                     return;
                 };
                 if let Err(error) = take(&pods, &pod, &instances, &begun).await {

@@ -1,6 +1,8 @@
 //! The rules of the definition, evaluated as an API server does: an object that each refuses, with its
 //! message, and one beside it that passes.
 
+#![expect(clippy::unwrap_used, reason = "helpers of a test fail the test")]
+
 use kube::core::cel::{validate_cel, validate_cel_update};
 use serde_json::{Value, json};
 use tandem_api::DoubleMaster;

@@ -1,6 +1,12 @@
 //! The Kubernetes runtime without a cluster: what is built from a specification, and how claims are
 //! compared and swapped.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of a test fail the test"
+)]
+
 mod claims;
 mod objects;
 

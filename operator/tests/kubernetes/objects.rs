@@ -99,7 +99,10 @@ fn an_upgrade_of_the_operator_restarts_nothing() {
     ];
     let mut lines = String::new();
     for (what, spec) in cases {
-        lines.push_str(&format!("{} {what}\n", revision(&wanted(&spec))));
+        lines += &revision(&wanted(&spec));
+        lines += " ";
+        lines += what;
+        lines += "\n";
     }
     expect_file!["snapshots/revisions.txt"].assert_eq(&lines);
 }

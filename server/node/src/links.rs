@@ -267,7 +267,7 @@ async fn keep_house(shared: Arc<Shared>) {
                     instance,
                     database,
                     absence_s = absence.as_secs(),
-                    "receiver away for too long, its place in the log is given up; it comes back by a full resync"
+                    "receiver away for too long, its place in the log is given up; it comes back by a full resync once the log is purged past it"
                 );
             }
         }

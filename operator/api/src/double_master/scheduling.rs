@@ -83,9 +83,9 @@ fn strip(schema: Option<&mut serde_json::Map<String, serde_json::Value>>) {
             }
             ("items" | "additionalProperties", value) => strip(value.as_object_mut()),
             ("anyOf" | "allOf" | "oneOf", Value::Array(parts)) => {
-                parts
-                    .iter_mut()
-                    .for_each(|part| strip(part.as_object_mut()));
+                for part in parts {
+                    strip(part.as_object_mut());
+                }
             }
             _ => {}
         }

@@ -19,6 +19,27 @@ pub(super) fn check(
             remedy: remedy.to_owned(),
         })
     };
+    check_ports(config, &refuse)?;
+    check_passwords(config, origin, &refuse)?;
+    check_pair(config, &refuse)?;
+    if let Some(primary) = config
+        .replicaof
+        .as_ref()
+        .filter(|primary| is_self(config, primary))
+    {
+        return refuse(
+            &["replicaof"],
+            format!("`replicaof` names this server itself ({primary})"),
+            "give the host and port of its primary",
+        );
+    }
+    Ok(())
+}
+
+fn check_ports(
+    config: &Config,
+    refuse: &impl Fn(&[&str], String, &str) -> Result<(), ConfigError>,
+) -> Result<(), ConfigError> {
     let taken = [config.port, config.link_port()];
     if config.metrics_port != 0 && taken.contains(&config.metrics_port) {
         return refuse(
@@ -30,6 +51,14 @@ pub(super) fn check(
             "give metrics a port of their own, such as 9121",
         );
     }
+    Ok(())
+}
+
+fn check_passwords(
+    config: &Config,
+    origin: &dyn Fn(&str) -> Option<Origin>,
+    refuse: &impl Fn(&[&str], String, &str) -> Result<(), ConfigError>,
+) -> Result<(), ConfigError> {
     let twice = [
         (
             "requirepass",
@@ -52,6 +81,13 @@ pub(super) fn check(
             );
         }
     }
+    Ok(())
+}
+
+fn check_pair(
+    config: &Config,
+    refuse: &impl Fn(&[&str], String, &str) -> Result<(), ConfigError>,
+) -> Result<(), ConfigError> {
     let parts = [
         ("double-master-ip", !config.double_master_ip.is_empty()),
         ("double-master-port", config.double_master_port != 0),
@@ -110,17 +146,6 @@ pub(super) fn check(
                 "set `double-master-ip` and `double-master-port` to those of the other master",
             );
         }
-    }
-    if let Some(primary) = config
-        .replicaof
-        .as_ref()
-        .filter(|primary| is_self(config, primary))
-    {
-        return refuse(
-            &["replicaof"],
-            format!("`replicaof` names this server itself ({primary})"),
-            "give the host and port of its primary",
-        );
     }
     Ok(())
 }

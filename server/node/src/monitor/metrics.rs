@@ -9,7 +9,7 @@ use crate::meta::{Meta, StoredRole};
 use crate::server::Server;
 use crate::stats::Family;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tandem_proto::status::{LinkKind, LinkState};
+use tandem_proto::status::{LinkKind, LinkState, LinkStatus, ReceiverStatus};
 use tandem_store::Database;
 use tandem_store::log::{BOUNDS_US, GROUPS};
 
@@ -354,89 +354,8 @@ fn links(server: &Server, page: &mut Page) {
         .iter()
         .map(|one| (kind_name(one.kind), peer(&one.host, one.port), one))
         .collect();
-    let mut states = page.gauge(
-        "tandem_link_state",
-        "Links that this instance pulls over: 1 for the state of each, 0 for the others.",
-    );
-    for (kind, peer, link) in &dialled {
-        for (state, name) in STATES {
-            let labels = [("kind", *kind), ("peer", peer), ("state", name)];
-            states.with(&labels, u8::from(link.state == state));
-        }
-    }
-    let mut lag = page.gauge(
-        "tandem_link_lag_records",
-        "Records that the source holds and this instance has not applied.",
-    );
-    for (kind, peer, link) in &dialled {
-        lag.with(&[("kind", kind), ("peer", peer)], link.lag_records);
-    }
-    let mut silence = page.gauge(
-        "tandem_link_silence_seconds",
-        "Time since anything came from the source; absent before the first contact.",
-    );
-    for (kind, peer, link) in &dialled {
-        if let Some(ms) = link.last_contact_ms {
-            silence.with(&[("kind", kind), ("peer", peer)], seconds_of_ms(ms));
-        }
-    }
-    let mut full = page.counter(
-        "tandem_full_resyncs_total",
-        "Full resyncs received, by link.",
-    );
-    for (kind, peer, link) in &dialled {
-        full.with(&[("kind", kind), ("peer", peer)], link.full_resyncs);
-    }
-    let mut partial = page.counter(
-        "tandem_partial_resyncs_total",
-        "Continuations from the log received, by link.",
-    );
-    for (kind, peer, link) in &dialled {
-        partial.with(&[("kind", kind), ("peer", peer)], link.partial_resyncs);
-    }
-    let mut states = page.gauge(
-        "tandem_receiver_state",
-        "Receivers that pull from this instance: 1 for the state of each, 0 for the others.",
-    );
-    for (kind, peer, one) in &receivers {
-        for (state, name) in STATES {
-            let labels = [("kind", *kind), ("peer", peer), ("state", name)];
-            states.with(&labels, u8::from(one.state == state));
-        }
-    }
-    type Told = (
-        &'static str,
-        &'static str,
-        fn(&tandem_proto::status::ReceiverStatus) -> String,
-    );
-    let told: [Told; 4] = [
-        (
-            "tandem_receiver_lag_records",
-            "Records held here that a receiver has not acknowledged.",
-            |one| one.lag_records.to_string(),
-        ),
-        (
-            "tandem_receiver_lag_bytes",
-            "Bytes of log that a receiver has not applied.",
-            |one| one.lag_bytes.to_string(),
-        ),
-        (
-            "tandem_receiver_lag_seconds",
-            "Time since what a receiver has made durable last reached the end of the log.",
-            |one| seconds_of_ms(one.last_durable_ms),
-        ),
-        (
-            "tandem_receiver_ack_age_seconds",
-            "Time since a receiver's last ack.",
-            |one| seconds_of_ms(one.last_ack_ms),
-        ),
-    ];
-    for (name, help, value) in told {
-        let mut samples = page.gauge(name, help);
-        for (kind, peer, one) in &receivers {
-            samples.with(&[("kind", kind), ("peer", peer)], value(one));
-        }
-    }
+    pulled_links(&dialled, page);
+    served_links(&receivers, page);
     let (full, partial) = links.served();
     let counters = [
         (
@@ -469,4 +388,93 @@ fn links(server: &Server, page: &mut Page) {
         "Replicas in time for min-replicas-to-write.",
     )
     .value(good);
+}
+
+/// Links that this instance pulls over, with kind and source.
+fn pulled_links(dialled: &[(&str, String, &LinkStatus)], page: &mut Page) {
+    let mut states = page.gauge(
+        "tandem_link_state",
+        "Links that this instance pulls over: 1 for the state of each, 0 for the others.",
+    );
+    for (kind, peer, link) in dialled {
+        for (state, name) in STATES {
+            let labels = [("kind", *kind), ("peer", peer), ("state", name)];
+            states.with(&labels, u8::from(link.state == state));
+        }
+    }
+    let mut lag = page.gauge(
+        "tandem_link_lag_records",
+        "Records that the source holds and this instance has not applied.",
+    );
+    for (kind, peer, link) in dialled {
+        lag.with(&[("kind", kind), ("peer", peer)], link.lag_records);
+    }
+    let mut silence = page.gauge(
+        "tandem_link_silence_seconds",
+        "Time since anything came from the source; absent before the first contact.",
+    );
+    for (kind, peer, link) in dialled {
+        if let Some(ms) = link.last_contact_ms {
+            silence.with(&[("kind", kind), ("peer", peer)], seconds_of_ms(ms));
+        }
+    }
+    let mut full = page.counter(
+        "tandem_full_resyncs_total",
+        "Full resyncs received, by link.",
+    );
+    for (kind, peer, link) in dialled {
+        full.with(&[("kind", kind), ("peer", peer)], link.full_resyncs);
+    }
+    let mut partial = page.counter(
+        "tandem_partial_resyncs_total",
+        "Continuations from the log received, by link.",
+    );
+    for (kind, peer, link) in dialled {
+        partial.with(&[("kind", kind), ("peer", peer)], link.partial_resyncs);
+    }
+}
+
+/// Name, help and value of a metric of receivers.
+type OfReceiver = (&'static str, &'static str, fn(&ReceiverStatus) -> String);
+
+/// Links over which others pull from this instance, with kind and receiver.
+fn served_links(receivers: &[(&str, String, &ReceiverStatus)], page: &mut Page) {
+    let mut states = page.gauge(
+        "tandem_receiver_state",
+        "Receivers that pull from this instance: 1 for the state of each, 0 for the others.",
+    );
+    for (kind, peer, one) in receivers {
+        for (state, name) in STATES {
+            let labels = [("kind", *kind), ("peer", peer), ("state", name)];
+            states.with(&labels, u8::from(one.state == state));
+        }
+    }
+    let told: [OfReceiver; 4] = [
+        (
+            "tandem_receiver_lag_records",
+            "Records held here that a receiver has not acknowledged.",
+            |one| one.lag_records.to_string(),
+        ),
+        (
+            "tandem_receiver_lag_bytes",
+            "Bytes of log that a receiver has not applied.",
+            |one| one.lag_bytes.to_string(),
+        ),
+        (
+            "tandem_receiver_lag_seconds",
+            "Time since what a receiver has made durable last reached the end of the log.",
+            |one| seconds_of_ms(one.last_durable_ms),
+        ),
+        (
+            "tandem_receiver_ack_age_seconds",
+            "Time since a receiver's last ack.",
+            |one| seconds_of_ms(one.last_ack_ms),
+        ),
+    ];
+    for (name, help, value) in told {
+        let mut samples = page.gauge(name, help);
+        for (kind, peer, one) in receivers {
+            samples.with(&[("kind", kind), ("peer", peer)], value(one));
+        }
+    }
 }
