@@ -1,6 +1,10 @@
 //! What works on a Kubernetes; each story says that it was skipped where none is asked for.
 
-#![expect(clippy::unwrap_used, reason = "an error fails the story")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "an error fails the story"
+)]
 
 mod api;
 mod api_away;

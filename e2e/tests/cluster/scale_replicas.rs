@@ -102,7 +102,7 @@ fn scale_replicas_from_none_to_three_and_back() {
     ));
     pair.nothing_is_lost(&told.ledger()).unwrap();
     let claims: Vec<PersistentVolumeClaim> = stage.list("tandem.dev/resource=dm").unwrap();
-    let mut kept: Vec<String> = claims.iter().map(|claim| claim.name_any()).collect();
+    let mut kept: Vec<String> = claims.iter().map(ResourceExt::name_any).collect();
     kept.sort();
     stage.says(format_args!("volumes that are kept: {kept:?}"));
     assert!(kept.len() >= 2, "{kept:?}");
