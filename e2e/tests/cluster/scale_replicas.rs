@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::ensure;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use serde_json::json;
 use tandem_e2e::cluster::pair::{HEAL_LIMIT, usual_spec};
 use tandem_e2e::cluster::{Clients, Operator, Pair, Stage, wait_until};
