@@ -78,7 +78,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let scope = Scope {
         namespaces: options.namespaces.clone(),
     };
-    let world = World::new(client.clone());
+    let world = World::new(client);
     let mut watching = world.watch(&scope);
     tokio::select! {
         () = watching.listed() => {}
@@ -90,7 +90,9 @@ pub async fn run(options: Options) -> Result<(), Error> {
     health.set_ready();
     tracing::info!(namespaces = ?scope.namespaces, image = options.image, "the cluster is seen");
 
-    let candidate = leader::Candidate::new(client.clone(), &options, &namespace);
+    // A connection of its own: the renewal does not wait behind other calls.
+    let (leading, _) = connect(&metrics).await?;
+    let candidate = leader::Candidate::new(leading, &options, &namespace);
     let end = end_signal();
     tokio::pin!(end);
     if options.leader_elect {
