@@ -61,7 +61,9 @@ pub(crate) fn survive(
                 (last.slot.as_str(), last.from.as_str()) == (&*before.slot, &*before.name),
                 "the status tells of another failover: {last:?}"
             );
-            if was_writer && last.rw_outage_ms.is_some() {
+            // The peer may have been lost with the same node; then `-rw` goes to whoever is first.
+            let peer_stays = pair.master(&peer.slot)?.name == peer.name;
+            if was_writer && peer_stays && last.rw_outage_ms.is_some() {
                 let status = pair.status()?;
                 let behind = target(&status, "rw");
                 ensure!(behind.as_ref() == Some(&peer.name), "-rw is on {behind:?}");

@@ -37,7 +37,7 @@ const ZONE: &str = "topology.kubernetes.io/zone";
 const HEX_DIGITS: usize = 16;
 /// A link that was silent for so many seconds is dialled anew: a healed network is used at once, and
 /// not when the retransmissions of an old connection come round.
-const LINK_SILENCE: (&str, &str) = ("repl-timeout", "10");
+const LINK_SILENCE: [(&str, &str); 2] = [("repl-timeout", "10"), ("repl-ping-replica-period", "3")];
 /// Seconds for which a pod that was deleted goes on serving, so that its clients and its role can go.
 const LEAVE_SECONDS: i64 = 2;
 /// A container that does not even answer that it lives is given this many seconds.
@@ -273,7 +273,10 @@ fn arguments(wanted: &Wanted, instance: &DesiredInstance) -> Vec<String> {
         .iter()
         .map(|(key, value)| (key.as_str(), value.clone()));
     let is_said = |key: &str| wanted.at_start.contains_key(key) || wanted.live.contains_key(key);
-    let silence = (!is_said(LINK_SILENCE.0)).then(|| (LINK_SILENCE.0, LINK_SILENCE.1.to_string()));
+    let silence = LINK_SILENCE
+        .into_iter()
+        .filter(|(key, _)| !is_said(key))
+        .map(|(key, value)| (key, value.to_string()));
     for (key, value) in fixed.into_iter().chain(silence).chain(at_start) {
         arguments.extend([format!("--{key}"), value]);
     }
