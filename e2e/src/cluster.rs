@@ -27,6 +27,7 @@ mod faults;
 mod manifest;
 pub mod operator;
 pub mod pair;
+mod patience;
 mod program;
 mod stage;
 mod wait;

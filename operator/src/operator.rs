@@ -6,9 +6,9 @@
 //! ```
 
 mod announce;
+mod dispatch;
 mod http;
 mod leader;
-mod manager;
 mod metrics;
 mod publish;
 
@@ -92,7 +92,12 @@ pub async fn run(options: Options) -> Result<(), Error> {
 
     // A connection of its own: the renewal does not wait behind other calls.
     let (leading, _) = connect(&metrics).await?;
-    let candidate = leader::Candidate::new(leading, &options, &namespace);
+    let candidate = leader::Candidate::new(
+        leading,
+        options.leader_namespace.as_deref().unwrap_or(&namespace),
+        options.leader_lease.clone(),
+        options.identity.clone(),
+    );
     let end = end_signal();
     tokio::pin!(end);
     if options.leader_elect {
@@ -105,20 +110,20 @@ pub async fn run(options: Options) -> Result<(), Error> {
         }
     }
     metrics.set_leader(true);
-    let mut manager = manager::Manager::new(
+    let mut dispatcher = dispatch::Dispatcher::new(
         Arc::clone(&world),
         options.image.clone(),
         Arc::clone(&metrics),
     );
     let outcome = tokio::select! {
-        () = manager.run(&scope) => Ok(()),
+        () = dispatcher.run(&scope) => Ok(()),
         error = candidate.keep(), if options.leader_elect => Err(error),
         name = &mut end => {
             tracing::info!("{name}: the instances go on without an operator");
             Ok(())
         }
     };
-    drop(manager);
+    drop(dispatcher);
     if outcome.is_ok() && options.leader_elect {
         candidate.release().await;
     }

@@ -5,21 +5,12 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::pair::Pair;
+use super::patience::patience;
 use crate::story::ledger::Pace;
 use crate::story::{Ledger, Writers};
 
-/// Set where machines are busy with other things.
-const CI_VARIABLE: &str = "TANDEM_CI";
 /// Gaps that are shorter are not noted by a ledger.
 const GAP_MIN: Duration = Duration::from_millis(20);
-
-/// The factor on all intervals: none, but where nobody reads times.
-pub fn patience() -> u32 {
-    match std::env::var_os(CI_VARIABLE) {
-        Some(_) => 3,
-        None => 1,
-    }
-}
 
 /// How the clients of stories write: a pause that is short against the gaps that are measured, and a
 /// client that connects anew when an answer takes half a second.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tandem_api::DoubleMaster;
 use tandem_api::double_master::{DoubleMasterStatus, FailoverSummary, MemberStatus};
 
-use super::clients::patience;
+use super::patience::patience;
 use super::stage::{Stage, pod_address};
 use super::wait::wait_until;
 use crate::story::{Instance, Ledger, wait_until_equal};

@@ -25,7 +25,7 @@ use super::instances::Instances;
 /// Class of the volumes: nobody makes them, and nobody needs them.
 pub const STORAGE_CLASS: &str = "simulated";
 const NODE: &str = "simulated";
-const MANAGER: &str = "tandem-e2e-scale";
+const FIELD_OWNER: &str = "tandem-e2e-scale";
 const LEASES: &str = "kube-node-lease";
 /// A kubelet says so often that its node is there.
 const BEAT: Duration = Duration::from_secs(10);
@@ -72,7 +72,7 @@ impl Kubelet {
 }
 
 async fn make_node(client: &Client) -> Result<()> {
-    let apply = PatchParams::apply(MANAGER).force();
+    let apply = PatchParams::apply(FIELD_OWNER).force();
     let classes: Api<StorageClass> = Api::all(client.clone());
     let class = json!({
         "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
@@ -107,7 +107,7 @@ async fn make_node(client: &Client) -> Result<()> {
 
 async fn beat(client: Client) {
     let leases: Api<Lease> = Api::namespaced(client, LEASES);
-    let apply = PatchParams::apply(MANAGER).force();
+    let apply = PatchParams::apply(FIELD_OWNER).force();
     loop {
         let now = format!("{:.6}", Timestamp::now());
         let lease = json!({

@@ -12,6 +12,7 @@ mod state;
 mod status;
 mod steps;
 mod validate;
+mod view;
 
 pub use invalid::InvalidSpec;
 pub use plan::{DoubleMasterPlan, plan};

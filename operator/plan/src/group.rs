@@ -19,10 +19,12 @@
 
 mod decide;
 mod decision;
+mod explain;
 mod fill;
 mod handover;
 mod serve;
 
 pub use decide::decide;
 pub use decision::{Blocked, Clock, Decision, Group};
+pub(crate) use explain::explain;
 pub use handover::{Handover, hand_over};

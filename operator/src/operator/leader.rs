@@ -11,7 +11,6 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use tokio::time::{sleep, timeout};
 
-use super::Options;
 use crate::error::{Error, chain};
 use crate::runtime::process::random_password;
 
@@ -39,12 +38,17 @@ enum Try {
 }
 
 impl Candidate {
-    pub(super) fn new(client: Client, options: &Options, namespace: &str) -> Self {
-        let namespace = options.leader_namespace.as_deref().unwrap_or(namespace);
+    /// One for the Lease `name` in `namespace`, under a name of its own unless one is given.
+    pub(super) fn new(
+        client: Client,
+        namespace: &str,
+        name: String,
+        identity: Option<String>,
+    ) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
-            name: options.leader_lease.clone(),
-            identity: options.identity.clone().unwrap_or_else(own_name),
+            name,
+            identity: identity.unwrap_or_else(own_name),
             written: Arc::default(),
         }
     }

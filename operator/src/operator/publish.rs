@@ -83,7 +83,7 @@ pub(super) async fn patch_all(
             "metadata": {"name": name},
             "status": status,
         });
-        let params = PatchParams::apply(names::MANAGER).force();
+        let params = PatchParams::apply(names::FIELD_OWNER).force();
         match api
             .patch_status(&name, &params, &Patch::Apply(&patch))
             .await

@@ -11,6 +11,7 @@ pub mod objects;
 mod password;
 pub mod reports;
 pub mod seen;
+mod specification;
 pub mod wanted;
 pub mod world;
 

@@ -6,31 +6,18 @@
 mod answer;
 mod http;
 mod metrics;
+mod subject;
 mod text;
 
 use crate::config::Config;
 use crate::server::Server;
 use anyhow::Context as _;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
+use subject::Subject;
 use tokio::sync::Notify;
-
-/// What the answers are made from.
-#[derive(Debug)]
-pub(crate) struct Subject {
-    server: OnceLock<Weak<Server>>,
-    started: Instant,
-    stop: Notify,
-}
-
-impl Subject {
-    /// The server, once its log is recovered.
-    fn server(&self) -> Option<Arc<Server>> {
-        self.server.get()?.upgrade()
-    }
-}
 
 /// The HTTP server.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use tandem_api::condition::{Condition, ConditionStatus, rfc3339};
 
-use super::status::View;
 use super::steps::foreign_volume;
+use super::view::View;
 use crate::state::State;
 use crate::suffix::SUFFIX_RW;
 

@@ -1,31 +1,16 @@
 //! Status: members, services, conditions. Says what is seen, and of each thing that is not well why.
 
-use std::collections::BTreeMap;
-
+use tandem_api::InstanceName;
 use tandem_api::condition::Condition;
 use tandem_api::double_master::{DoubleMasterStatus, LinkSummary, MemberStatus, ServiceStatus};
-use tandem_api::{InstanceName, ServiceName};
 use tandem_proto::status::{InstanceStatus, LinkKind, LinkState, LinkStatus, Role};
 
 use super::conditions::conditions;
-use super::roll::Roll;
 use super::state::SlotState;
-use super::steps::SlotSteps;
-use super::validate::Validated;
+use super::view::View;
 use crate::observed::{InstanceObservation, Observed, Process};
 use crate::outcome::Waiting;
 use crate::timing::Timing;
-
-/// What status is made from.
-pub(super) struct View<'a> {
-    pub(super) valid: &'a Validated,
-    pub(super) slots: &'a [SlotState<'a>; 2],
-    pub(super) steps: &'a [SlotSteps; 2],
-    pub(super) services: &'a BTreeMap<ServiceName, Vec<InstanceName>>,
-    pub(super) roll: &'a Roll,
-    pub(super) observed: &'a Observed,
-    pub(super) now_ms: u64,
-}
 
 /// Builds the status.
 pub(super) fn build(

@@ -16,7 +16,7 @@ use tandem_api::{GroupName, InstanceName};
 use tandem_plan::Claim;
 use tandem_plan::outcome::ClaimStep;
 
-use super::names::{self, BY_SILENCE, CLAIMED_AT, MANAGER, slot_labels};
+use super::names::{self, BY_SILENCE, CLAIMED_AT, FIELD_OWNER, slot_labels};
 use super::wanted::Wanted;
 use super::world::World;
 use crate::error::Error;
@@ -111,7 +111,7 @@ impl Claims<'_> {
     pub async fn compare_and_swap(&self, step: &ClaimStep) -> Result<Claimed, Error> {
         let name = names::claim(&self.wanted.valid.name, &step.group);
         let params = PostParams {
-            field_manager: Some(MANAGER.into()),
+            field_manager: Some(FIELD_OWNER.into()),
             ..PostParams::default()
         };
         let found = self

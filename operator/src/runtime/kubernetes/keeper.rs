@@ -12,7 +12,7 @@ use tandem_api::double_master::ReclaimPolicy;
 use tokio::sync::Notify;
 
 use super::machine::KubernetesRuntime;
-use super::names::MANAGER;
+use super::names::FIELD_OWNER;
 use super::objects::children::{Child, children, is_contained, kinds};
 use super::password::Passwords;
 use super::wanted::Wanted;
@@ -102,7 +102,7 @@ impl Keeper {
             return Ok(());
         }
         tracing::info!(resource = %wanted.key, kind = %child.kind.kind, name = %child.name, "applied");
-        let params = PatchParams::apply(MANAGER).force();
+        let params = PatchParams::apply(FIELD_OWNER).force();
         let applied = world
             .api_of(&child.kind, Some(&wanted.key.namespace))
             .patch(&child.name, &params, &Patch::Apply(&child.value))

@@ -22,9 +22,10 @@ use tokio::sync::Notify;
 
 use super::arrange::{pod_changes, volume_changes};
 use super::claims::Claims;
-use super::names::{self, MANAGER};
+use super::names::{self, FIELD_OWNER};
 use super::objects;
 use super::seen::{Doing, Revision, SeenPod, look};
+use super::specification::Specification;
 use super::wanted::{Wanted, request_annotation};
 use super::world::{NodeView, World};
 use crate::clock::unix_ms;
@@ -55,26 +56,6 @@ pub struct KubernetesRuntime {
     /// Why a volume could not be changed as it is wanted.
     refused_volume: Mutex<Option<Condition>>,
     changed: Arc<Notify>,
-}
-
-#[derive(Debug, Clone)]
-struct Specification {
-    wanted: Arc<Wanted>,
-    revision: Arc<Revision>,
-}
-
-impl Specification {
-    fn of(wanted: Wanted) -> Self {
-        let parts = serde_json::to_value(objects::revision_parts(&wanted)).unwrap_or_default();
-        let revision = Revision {
-            whole: objects::revision(&wanted),
-            parts: parts.as_object().cloned().unwrap_or_default(),
-        };
-        Self {
-            wanted: Arc::new(wanted),
-            revision: Arc::new(revision),
-        }
-    }
 }
 
 /// What is remembered of one life of a container. By this machine's clock: those of nodes differ.
@@ -337,7 +318,7 @@ impl KubernetesRuntime {
         selected.insert(names::POD.into(), pod.into());
         let change = json!({"spec": {"selector": selected}});
         let params = PatchParams {
-            field_manager: Some(MANAGER.into()),
+            field_manager: Some(FIELD_OWNER.into()),
             ..PatchParams::default()
         };
         let pointed = self
@@ -385,7 +366,7 @@ impl KubernetesRuntime {
 
 fn created_by_us() -> PostParams {
     PostParams {
-        field_manager: Some(MANAGER.into()),
+        field_manager: Some(FIELD_OWNER.into()),
         ..PostParams::default()
     }
 }

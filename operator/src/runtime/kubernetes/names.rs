@@ -7,7 +7,7 @@ use tandem_api::{GroupName, InstanceName, ResourceName, ServiceName};
 use tandem_plan::suffix::{SUFFIX_RO, SUFFIX_RW};
 
 /// Field manager of everything that the operator applies.
-pub const MANAGER: &str = "tandem-operator";
+pub const FIELD_OWNER: &str = "tandem-operator";
 
 /// Port for clients; links listen 2000 above it.
 pub const PORT_REDIS: u16 = 6379;
@@ -52,7 +52,7 @@ pub fn service_suffixes() -> [&'static str; 4] {
 }
 
 /// Labels of everything that belongs to a resource.
-pub fn common_labels(resource: &ResourceName) -> BTreeMap<String, String> {
+pub fn resource_labels(resource: &ResourceName) -> BTreeMap<String, String> {
     [
         (NAME, labels::MANAGER),
         (INSTANCE, resource.as_str()),
@@ -66,7 +66,7 @@ pub fn common_labels(resource: &ResourceName) -> BTreeMap<String, String> {
 
 /// Labels that select the pods of a resource.
 pub fn selector(resource: &ResourceName) -> BTreeMap<String, String> {
-    let mut labels = common_labels(resource);
+    let mut labels = resource_labels(resource);
     labels.remove(labels::MANAGED_BY);
     labels.remove(INSTANCE);
     labels
@@ -74,7 +74,7 @@ pub fn selector(resource: &ResourceName) -> BTreeMap<String, String> {
 
 /// Labels of what belongs to one slot.
 pub fn slot_labels(resource: &ResourceName, slot: &GroupName) -> BTreeMap<String, String> {
-    let mut all = common_labels(resource);
+    let mut all = resource_labels(resource);
     all.insert(labels::SLOT.into(), slot.to_string());
     all
 }

@@ -1,6 +1,7 @@
 //! What is wanted as objects: pure builders, one file per concern.
 
 pub mod children;
+mod meta;
 mod network;
 pub mod pod;
 mod service;

@@ -18,7 +18,7 @@ use tandem_plan::Process;
 
 use super::cache::Key;
 use super::machine::KubernetesRuntime;
-use super::names::{MANAGER, common_labels};
+use super::names::{FIELD_OWNER, resource_labels};
 use super::objects::PASSWORD_KEY;
 use super::wanted::Wanted;
 use crate::error::Error;
@@ -137,7 +137,7 @@ async fn read_or_create(
         secret
     } else {
         let params = PostParams {
-            field_manager: Some(MANAGER.into()),
+            field_manager: Some(FIELD_OWNER.into()),
             ..PostParams::default()
         };
         let secret = generated(wanted, name)?;
@@ -165,7 +165,7 @@ fn generated(wanted: &Wanted, name: &str) -> Result<Secret, Error> {
         metadata: ObjectMeta {
             name: Some(name.into()),
             namespace: Some(wanted.key.namespace.clone()),
-            labels: Some(common_labels(&wanted.valid.name)),
+            labels: Some(resource_labels(&wanted.valid.name)),
             // Data that stay need the password that people know.
             owner_references: (wanted.valid.reclaim_policy == ReclaimPolicy::Delete)
                 .then(|| vec![wanted.owner.clone()]),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tandem_plan::report::FailoverReport;
 use tokio::sync::Notify;
 
-use super::names::{self, MANAGER, common_labels};
+use super::names::{self, FIELD_OWNER, resource_labels};
 use super::wanted::Wanted;
 use super::world::World;
 use crate::error::{Error, chain};
@@ -78,7 +78,7 @@ impl ReportMap {
         let metadata = ObjectMeta {
             name: Some(name),
             namespace: Some(wanted.key.namespace.clone()),
-            labels: Some(common_labels(&wanted.valid.name)),
+            labels: Some(resource_labels(&wanted.valid.name)),
             owner_references: Some(vec![wanted.owner.clone()]),
             ..ObjectMeta::default()
         };
@@ -182,7 +182,7 @@ impl Writer {
                     ..ConfigMap::default()
                 };
                 let params = PostParams {
-                    field_manager: Some(MANAGER.into()),
+                    field_manager: Some(FIELD_OWNER.into()),
                     ..PostParams::default()
                 };
                 self.api

@@ -1,6 +1,7 @@
 //! The answers: alive, ready, metrics.
 
-use super::{Subject, metrics};
+use super::metrics;
+use super::subject::Subject;
 use crate::instance::Instance;
 use crate::io::Post;
 use crate::meta::StoredRole;

@@ -1,8 +1,8 @@
 //! HTTP 1.1 as far as probes and scrapers need it: GET and HEAD, one request a connection, bounded in
 //! connections, bytes and time.
 
-use super::Subject;
 use super::answer::{Answer, answer};
+use super::subject::Subject;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;

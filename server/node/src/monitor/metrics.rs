@@ -1,7 +1,7 @@
 //! The page of metrics. Names, units and labels are a contract: docs/metrics.md lists them, and a test
 //! compares.
 
-use super::Subject;
+use super::subject::Subject;
 use super::text::{Page, seconds_of_ms};
 use crate::instance::Instance;
 use crate::memory;

@@ -6,15 +6,16 @@ use std::fmt::Write as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::ApiResource;
 use serde::Serialize;
 use serde_json::Value;
 use tandem_api::labels;
 
-use super::super::names::{self, ROLE_PRIMARY, ROLE_REPLICA, common_labels, selector};
+use super::super::names::{self, ROLE_PRIMARY, ROLE_REPLICA, selector};
 use super::super::wanted::Wanted;
+use super::meta::meta;
 use super::{network, service};
 
 /// One object that should be there.
@@ -70,17 +71,6 @@ where
     let value = serde_json::to_value(object).ok()?;
     let name = object.meta().name.clone()?;
     Some(Child { kind, name, value })
-}
-
-/// Name, labels and owner of an object of a resource.
-pub(super) fn meta(wanted: &Wanted, name: &str) -> ObjectMeta {
-    ObjectMeta {
-        name: Some(name.into()),
-        namespace: Some(wanted.key.namespace.clone()),
-        labels: Some(common_labels(&wanted.valid.name)),
-        owner_references: Some(vec![wanted.owner.clone()]),
-        ..ObjectMeta::default()
-    }
 }
 
 /// The file that a server reads at its start. What is in it can be changed while it runs, so it is no

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::super::names::selector;
 use super::super::wanted::Wanted;
-use super::children::meta;
+use super::meta::meta;
 
 fn ports(names: &[&str]) -> Vec<NetworkPolicyPort> {
     names

@@ -6,7 +6,7 @@ use tandem_plan::suffix::SUFFIX_RO;
 
 use super::super::names::{PORT_LINK, PORT_METRICS, PORT_REDIS, READER, selector};
 use super::super::wanted::Wanted;
-use super::children::meta;
+use super::meta::meta;
 
 fn port(name: &str, number: u16) -> ServicePort {
     ServicePort {

@@ -37,7 +37,7 @@ const ROUND_PAUSE: Duration = Duration::from_millis(10);
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// The controllers.
-pub(super) struct Manager {
+pub(super) struct Dispatcher {
     world: Arc<World>,
     image: String,
     metrics: Arc<Metrics>,
@@ -56,7 +56,7 @@ struct Running {
     _tasks: JoinSet<()>,
 }
 
-impl Manager {
+impl Dispatcher {
     pub(super) fn new(world: Arc<World>, image: String, metrics: Arc<Metrics>) -> Self {
         let reporter = Reporter {
             controller: "tandem-operator".into(),
@@ -233,7 +233,7 @@ impl Manager {
             "metadata": {"name": key.name},
             "status": status,
         });
-        let params = kube::api::PatchParams::apply(names::MANAGER).force();
+        let params = kube::api::PatchParams::apply(names::FIELD_OWNER).force();
         let patched = api
             .patch_status(&key.name, &params, &kube::api::Patch::Apply(&patch))
             .await;
