@@ -5,6 +5,7 @@ pub mod arrange;
 pub mod cache;
 pub mod claims;
 pub mod keeper;
+mod life;
 pub mod machine;
 pub mod names;
 pub mod objects;

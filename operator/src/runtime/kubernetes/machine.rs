@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use kube::Api;
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::ApiResource;
 use serde_json::{Value, json};
 use tandem_api::condition::rfc3339;
@@ -22,7 +22,8 @@ use tokio::sync::Notify;
 
 use super::arrange::{pod_changes, volume_changes};
 use super::claims::Claims;
-use super::names::{self, FIELD_OWNER};
+use super::life::Life;
+use super::names::{self, FIELD_OWNER, created_by_us};
 use super::objects;
 use super::seen::{Doing, Revision, SeenPod, look};
 use super::specification::Specification;
@@ -56,15 +57,6 @@ pub struct KubernetesRuntime {
     /// Why a volume could not be changed as it is wanted.
     refused_volume: Mutex<Option<Condition>>,
     changed: Arc<Notify>,
-}
-
-/// What is remembered of one life of a container. By this machine's clock: those of nodes differ.
-#[derive(Debug)]
-struct Life {
-    number: u64,
-    doing: Doing,
-    since: Instant,
-    settings: BTreeMap<String, String>,
 }
 
 impl KubernetesRuntime {
@@ -361,13 +353,6 @@ impl KubernetesRuntime {
         .await
         .map(drop)
         .map_err(Error::api("patch doublemaster", &wanted.key.name))
-    }
-}
-
-fn created_by_us() -> PostParams {
-    PostParams {
-        field_manager: Some(FIELD_OWNER.into()),
-        ..PostParams::default()
     }
 }
 

@@ -2,12 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use kube::api::PostParams;
 use tandem_api::labels;
 use tandem_api::{GroupName, InstanceName, ResourceName, ServiceName};
 use tandem_plan::suffix::{SUFFIX_RO, SUFFIX_RW};
 
 /// Field manager of everything that the operator applies.
 pub const FIELD_OWNER: &str = "tandem-operator";
+
+/// Parameters of a create in that name.
+pub fn created_by_us() -> PostParams {
+    PostParams {
+        field_manager: Some(FIELD_OWNER.into()),
+        ..PostParams::default()
+    }
+}
 
 /// Port for clients; links listen 2000 above it.
 pub const PORT_REDIS: u16 = 6379;
