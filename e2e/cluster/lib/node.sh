@@ -71,6 +71,9 @@ path = "$DATA/$node/opt"
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
 sandbox = "localhost/pause:1"
 
+[plugins.'io.containerd.nri.v1.nri']
+  disable = true
+
 [plugins.'io.containerd.cri.v1.runtime']
 restrict_oom_score_adj = true
 netns_mounts_under_state_dir = true
