@@ -276,12 +276,20 @@ impl Config {
         Ok(())
     }
 
-    /// Whether this is a password that clients and links may give; `None` when none is asked for.
-    pub fn takes_password(&self, given: &[u8]) -> Option<bool> {
-        let own = self.requirepass.as_ref()?;
+    /// The passwords that clients and links may give; none when none is asked for.
+    pub fn passwords(&self) -> impl Iterator<Item = &Secret> {
+        let own = self.requirepass.as_ref();
         let previous = self.requirepass_previous.as_ref();
-        let is_previous = previous.is_some_and(|previous| previous.is_matched_by(given));
-        Some(own.is_matched_by(given) || is_previous)
+        own.into_iter().chain(previous.filter(|_| own.is_some()))
+    }
+
+    /// Whether this is a password that clients may give; `None` when none is asked for.
+    pub fn takes_password(&self, given: &[u8]) -> Option<bool> {
+        self.requirepass.as_ref()?;
+        Some(
+            self.passwords()
+                .any(|password| password.is_matched_by(given)),
+        )
     }
 
     /// Reads a file's text and arguments; no file is touched.

@@ -28,8 +28,8 @@ pub struct Local<'a> {
     pub peer: Option<u32>,
     /// The writing groups it was told of.
     pub members: &'a [u32],
-    /// What a receiver has to give.
-    pub password: Option<&'a [u8]>,
+    /// What a receiver has to give: any of these; empty: none is asked for.
+    pub passwords: &'a [Vec<u8>],
 }
 
 /// A hello that is accepted.
@@ -52,9 +52,7 @@ pub fn decide(hello: &Hello, local: &Local<'_>) -> Result<Decision, Refusal> {
         );
         return Err(Refusal::new(RefuseCode::Format, text));
     }
-    if let Some(password) = local.password
-        && !is_equal(password, &hello.password)
-    {
+    if !local.passwords.is_empty() && !is_any(local.passwords, &hello.password) {
         let text = "wrong password; set `masterauth` of the receiver to the source's `requirepass`";
         return Err(Refusal::new(RefuseCode::Auth, text));
     }
@@ -193,6 +191,13 @@ fn agree<'c>(
         (_, false, true) => Ok(theirs),
         (_, false, false) => Ok(mine.min(theirs)),
     }
+}
+
+/// Whether it is one of them; all are compared, so that the time does not tell which.
+fn is_any(passwords: &[Vec<u8>], given: &[u8]) -> bool {
+    passwords
+        .iter()
+        .fold(false, |found, password| found | is_equal(password, given))
 }
 
 /// Compares in a time that depends on the lengths alone.

@@ -91,7 +91,7 @@ pub(crate) fn answer(
         epoch: source.identity.epoch,
         peer: None,
         members,
-        password: None,
+        passwords: &[],
     };
     let decision = decide(hello, &local)?;
     let theirs = &hello.databases[0];

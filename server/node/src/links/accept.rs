@@ -98,17 +98,7 @@ async fn serve(
 fn answer(shared: &Shared, settings: &Settings, hello: &Hello) -> Result<Welcome, Refusal> {
     let instance = &shared.instance;
     let meta = instance.meta();
-    let mut decision = decide(hello, &local(&meta, settings));
-    if let Some(previous) = &settings.requirepass_previous
-        && settings.requirepass.is_some()
-        && matches!(&decision, Err(refusal) if refusal.code == RefuseCode::Auth)
-    {
-        let settings = Settings {
-            requirepass: Some(previous.clone()),
-            ..settings.clone()
-        };
-        decision = decide(hello, &local(&meta, &settings));
-    }
+    let decision = decide(hello, &local(&meta, settings));
     if let Err(refusal) = &decision
         && refusal.code == RefuseCode::Superseded
         && let Err(error) = instance.update(|meta| meta.epoch = meta.epoch.max(hello.epoch))
@@ -294,7 +284,7 @@ async fn no_longer_welcome(shared: &Shared, hello: &Hello, cluster_id: &str) -> 
             return "the data set was agreed on anew".to_owned();
         }
         let settings = Settings {
-            requirepass: None,
+            passwords: Vec::new(),
             ..shared.settings()
         };
         // NOTE: the hello is old; what a contact has settled since must not be held against it.

@@ -60,7 +60,7 @@ pub(super) fn local<'m>(meta: &'m Meta, settings: &'m Settings) -> Local<'m> {
         epoch: meta.epoch,
         peer: meta.peer.as_ref().map(|peer| peer.server_id),
         members: &meta.members,
-        password: settings.requirepass.as_deref(),
+        passwords: &settings.passwords,
     }
 }
 

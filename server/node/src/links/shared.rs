@@ -3,7 +3,7 @@
 use super::dial::Dial;
 use super::receiver::{Receiver, SharedView};
 use super::waker::Waker;
-use crate::config::AppendFsync;
+use crate::config::{AppendFsync, Secret};
 use crate::instance::{Instance, random_u64};
 use crate::meta::Target;
 use parking_lot::Mutex;
@@ -58,8 +58,8 @@ pub(super) struct Settings {
     pub(super) announce_host: String,
     pub(super) announce_port: u16,
     pub(super) masterauth: Vec<u8>,
-    pub(super) requirepass: Option<Vec<u8>>,
-    pub(super) requirepass_previous: Option<Vec<u8>>,
+    /// What a receiver may give; empty: nothing is asked for.
+    pub(super) passwords: Vec<Vec<u8>>,
     pub(super) silence: Duration,
     pub(super) window_records: u64,
     pub(super) window_bytes: u64,
@@ -96,18 +96,13 @@ impl Shared {
 
     pub(super) fn settings(&self) -> Settings {
         let config = self.instance.config.read();
-        let secret = |secret: &Option<crate::config::Secret>| {
-            secret
-                .as_ref()
-                .map(|secret| secret.expose().as_bytes().to_vec())
-        };
+        let bytes = |secret: &Secret| secret.expose().as_bytes().to_vec();
         Settings {
             port: config.port,
             announce_host: config.replica_announce_ip.clone().unwrap_or_default(),
             announce_port: config.replica_announce_port.unwrap_or(config.port),
-            masterauth: secret(&config.masterauth).unwrap_or_default(),
-            requirepass: secret(&config.requirepass),
-            requirepass_previous: secret(&config.requirepass_previous),
+            masterauth: config.masterauth.as_ref().map(bytes).unwrap_or_default(),
+            passwords: config.passwords().map(bytes).collect(),
             silence: config.repl_timeout.max(Duration::from_millis(500)),
             window_records: u64::from(config.sync_window_size.max(1)),
             window_bytes: config.sync_window_bytes.max(1),

@@ -30,7 +30,7 @@ fn local() -> Local<'static> {
         epoch: 5,
         peer: Some(2),
         members: &[],
-        password: None,
+        passwords: &[],
     }
 }
 
@@ -47,8 +47,9 @@ fn code(hello: &Hello, local: &Local<'_>) -> Option<RefuseCode> {
 
 #[test]
 fn strangers_are_refused_in_order_of_what_they_may_learn() {
+    let passwords = [b"right".to_vec()];
     let secret = Local {
-        password: Some(b"right"),
+        passwords: &passwords,
         ..local()
     };
     let wrong = Hello {
@@ -75,6 +76,25 @@ fn strangers_are_refused_in_order_of_what_they_may_learn() {
         ..wrong
     };
     assert_eq!(code(&right, &secret), None);
+}
+
+#[test]
+fn any_of_the_passwords_is_taken_and_nothing_between_them() {
+    let passwords = [b"present".to_vec(), b"previous".to_vec()];
+    let secret = Local {
+        passwords: &passwords,
+        ..local()
+    };
+    let with = |password: &[u8]| Hello {
+        password: password.to_vec(),
+        ..hello(LinkKind::Peer)
+    };
+    assert_eq!(code(&with(b"present"), &secret), None);
+    assert_eq!(code(&with(b"previous"), &secret), None);
+    for wrong in [&b""[..], b"pre", b"presentprevious", b"previous "] {
+        assert_eq!(code(&with(wrong), &secret), Some(RefuseCode::Auth));
+    }
+    assert_eq!(code(&with(b"anything"), &local()), None);
 }
 
 #[test]
