@@ -249,6 +249,7 @@ impl Config {
             }
         };
         config.read_passwords()?;
+        config.warnings.extend(check::warnings(&config));
         Ok(config)
     }
 
@@ -266,13 +267,6 @@ impl Config {
             let text = secret::read("masterauth-file", path)?;
             self.masterauth = text.lines().next().and_then(Secret::new);
         }
-        self.warnings = std::mem::take(&mut self.warnings)
-            .into_iter()
-            .filter(|known| !check::PASSWORD_WARNINGS.contains(&known.as_str()))
-            .collect();
-        let again = check::warnings(self).into_iter();
-        let again = again.filter(|text| check::PASSWORD_WARNINGS.contains(&text.as_str()));
-        self.warnings.extend(again);
         Ok(())
     }
 
@@ -294,9 +288,12 @@ impl Config {
 
     /// Reads a file's text and arguments; no file is touched.
     pub fn parse(file: Option<(&Path, &str)>, args: &[String]) -> Result<Self, ConfigError> {
-        Self::assemble(file, source::from_arguments(args)?.settings)
+        let mut config = Self::assemble(file, source::from_arguments(args)?.settings)?;
+        config.warnings.extend(check::warnings(&config));
+        Ok(config)
     }
 
+    /// Puts it together; passwords in files are still to be read, and what is unwise to be judged.
     fn assemble(
         file: Option<(&Path, &str)>,
         arguments: Vec<source::Setting>,
@@ -312,7 +309,6 @@ impl Config {
         assembly.apply_all(arguments)?;
         let origins = assembly.finish();
         check::check(&config, &|key| origins.get(key).cloned())?;
-        config.warnings.extend(check::warnings(&config));
         Ok(config)
     }
 

@@ -163,24 +163,24 @@ fn is_self(config: &Config, address: &Address) -> bool {
     is_announced || is_bound
 }
 
-/// What is said of passwords that are not set; judged again when they come from files.
-pub(super) const PASSWORD_WARNINGS: [&str; 2] = [
-    "`bind` lets other machines in and no password is asked for; set `requirepass`, or bind to \
-     loopback addresses only",
-    "`requirepass` is set and `masterauth` is not; if the other server has a password, too, its \
-     links are refused until `masterauth` is that password",
-];
-
-/// Gives what is allowed but unwise.
+/// Gives what is allowed but unwise; passwords in files have been read.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
     let is_exposed = config.bind.iter().any(|bind| !bind.ip.is_loopback());
     if is_exposed && config.requirepass.is_none() {
-        warnings.push(PASSWORD_WARNINGS[0].to_owned());
+        warnings.push(
+            "`bind` lets other machines in and no password is asked for; set `requirepass`, or \
+             bind to loopback addresses only"
+                .to_owned(),
+        );
     }
     let dials = config.replicaof.is_some() || config.double_master().is_some();
     if dials && config.requirepass.is_some() && config.masterauth.is_none() {
-        warnings.push(PASSWORD_WARNINGS[1].to_owned());
+        warnings.push(
+            "`requirepass` is set and `masterauth` is not; if the other server has a password, \
+             too, its links are refused until `masterauth` is that password"
+                .to_owned(),
+        );
     }
     if !config.replica_read_only {
         warnings.push(

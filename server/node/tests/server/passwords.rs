@@ -84,6 +84,18 @@ fn passwords_are_read_from_files() {
     let both = [&words[..], &["--requirepass", "x"]].concat();
     let error = Config::load(&Site::prepare(&both).arguments()).expect_err("given twice");
     assert!(error.to_string().contains("keep one"), "{error}");
+    let exposed = |words: &[&str]| {
+        let words = [&["--bind", "0.0.0.0"], words].concat();
+        let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
+        Config::load(&words).expect("loads").warnings
+    };
+    assert_eq!(exposed(&words), [""; 0]);
+    assert_eq!(exposed(&[]).len(), 1);
+    assert_eq!(exposed(&words[..2]), [""; 0]);
+    let follows = [&words[..2], &["--replicaof", "h 1"]].concat();
+    assert_eq!(exposed(&follows).len(), 1, "masterauth is still asked for");
+    let follows = [&words[..], &["--replicaof", "h 1"]].concat();
+    assert_eq!(exposed(&follows), [""; 0]);
     let site = Site::start(&words);
     for word in ["of the file", "before"] {
         let mut client = site.client();
