@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tandem_proto::status::Role;
 use tandem_store::disk::Disk;
 
 /// Name of the file.
@@ -102,6 +103,18 @@ pub struct Meta {
     pub stamp_ceiling: u64,
     /// A replace was begun and not finished: not eligible, needs a full resync.
     pub unfinished_resync: bool,
+}
+
+impl Meta {
+    /// The role as it is told.
+    pub fn role(&self) -> Role {
+        match self.role {
+            StoredRole::Writer if self.peer.is_some() => Role::DoubleMaster,
+            StoredRole::Writer => Role::Primary,
+            StoredRole::Replica => Role::Replica,
+            StoredRole::Waiting => Role::Waiting,
+        }
+    }
 }
 
 /// The file of a [`Meta`].

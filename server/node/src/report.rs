@@ -2,10 +2,9 @@
 
 use crate::instance::wall_ms;
 use crate::links::Links;
-use crate::meta::StoredRole;
 use crate::server::Server;
 use std::sync::atomic::Ordering;
-use tandem_proto::status::{DatabaseStatus, InstanceStatus, Role, VvRow};
+use tandem_proto::status::{DatabaseStatus, InstanceStatus, VvRow};
 use tandem_store::Database;
 
 /// Everything an instance says of itself.
@@ -13,12 +12,7 @@ pub fn status(server: &Server, links: &Links) -> InstanceStatus {
     let instance = &server.instance;
     let meta = instance.meta();
     let writable = instance.is_writable();
-    let role = match meta.role {
-        StoredRole::Writer if meta.peer.is_some() => Role::DoubleMaster,
-        StoredRole::Writer => Role::Primary,
-        StoredRole::Replica => Role::Replica,
-        StoredRole::Waiting => Role::Waiting,
-    };
+    let role = meta.role();
     let reason = instance.not_eligible();
     let (pulled, receivers) = links.status();
     InstanceStatus {

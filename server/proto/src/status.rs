@@ -69,6 +69,26 @@ pub enum Role {
     Waiting,
 }
 
+impl Role {
+    /// All roles.
+    pub const ALL: [Self; 4] = [
+        Self::Primary,
+        Self::DoubleMaster,
+        Self::Replica,
+        Self::Waiting,
+    ];
+
+    /// Its name, as the JSON has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::DoubleMaster => "double_master",
+            Self::Replica => "replica",
+            Self::Waiting => "waiting",
+        }
+    }
+}
+
 /// One database's state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatabaseStatus {
@@ -111,6 +131,20 @@ pub enum LinkKind {
     Handover,
 }
 
+impl LinkKind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Replica, Self::Peer, Self::Handover];
+
+    /// Its name, as the JSON has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Replica => "replica",
+            Self::Peer => "peer",
+            Self::Handover => "handover",
+        }
+    }
+}
+
 /// State of one pulled link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -125,6 +159,28 @@ pub enum LinkState {
     LostPlace,
     /// Refused for a reason that waiting does not mend.
     Refused,
+}
+
+impl LinkState {
+    /// All states.
+    pub const ALL: [Self; 5] = [
+        Self::Connecting,
+        Self::FullResync,
+        Self::Streaming,
+        Self::LostPlace,
+        Self::Refused,
+    ];
+
+    /// Its name, as the JSON has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::FullResync => "full_resync",
+            Self::Streaming => "streaming",
+            Self::LostPlace => "lost_place",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// One link this instance dials.
@@ -180,4 +236,27 @@ pub struct ReceiverStatus {
     pub last_durable_ms: u64,
     /// Records sent to it that began in its own group's current life (echoes; must stay 0).
     pub echoes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(value: &impl Serialize) -> String {
+        let text = serde_json::to_string(value).expect("is a word");
+        text.trim_matches('"').to_owned()
+    }
+
+    #[test]
+    fn names_are_those_of_the_json() {
+        for role in Role::ALL {
+            assert_eq!(role.as_str(), told(&role));
+        }
+        for kind in LinkKind::ALL {
+            assert_eq!(kind.as_str(), told(&kind));
+        }
+        for state in LinkState::ALL {
+            assert_eq!(state.as_str(), told(&state));
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use tandem_api::InstanceName;
 use tandem_api::condition::Condition;
 use tandem_api::double_master::{DoubleMasterStatus, LinkSummary, MemberStatus, ServiceStatus};
-use tandem_proto::status::{InstanceStatus, LinkKind, LinkState, LinkStatus, Role};
+use tandem_proto::status::{InstanceStatus, LinkStatus};
 
 use super::conditions::conditions;
 use super::state::SlotState;
@@ -107,7 +107,7 @@ fn member(view: &View<'_>, state: &SlotState<'_>, name: &InstanceName) -> Member
 }
 
 fn describe(member: &mut MemberStatus, status: &InstanceStatus, observed: &Observed) {
-    member.role = role_word(status.role).into();
+    member.role = status.role.as_str().into();
     member.server_id = status.server_id;
     member.epoch = status.epoch;
     member.incarnation.clone_from(&status.incarnation);
@@ -147,40 +147,19 @@ fn describe(member: &mut MemberStatus, status: &InstanceStatus, observed: &Obser
 }
 
 fn summarise(link: &LinkStatus, observed: &Observed) -> LinkSummary {
-    let kind = match link.kind {
-        LinkKind::Replica => "replica",
-        LinkKind::Peer => "peer",
-        LinkKind::Handover => "handover",
-    };
-    let state = match link.state {
-        LinkState::Connecting => "connecting",
-        LinkState::FullResync => "full_resync",
-        LinkState::Streaming => "streaming",
-        LinkState::LostPlace => "lost_place",
-        LinkState::Refused => "refused",
-    };
     let source = observed.name_at(&link.host, link.port).map_or_else(
         || format!("{}:{}", link.host, link.port),
         InstanceName::to_string,
     );
     LinkSummary {
-        kind: kind.into(),
+        kind: link.kind.as_str().into(),
         source,
-        state: state.into(),
+        state: link.state.as_str().into(),
         lag_records: link.lag_records,
         last_contact_ms: link.last_contact_ms,
         full_resyncs: link.full_resyncs,
         partial_resyncs: link.partial_resyncs,
         reason: link.reason.clone(),
-    }
-}
-
-fn role_word(role: Role) -> &'static str {
-    match role {
-        Role::Primary => "primary",
-        Role::DoubleMaster => "double_master",
-        Role::Replica => "replica",
-        Role::Waiting => "waiting",
     }
 }
 

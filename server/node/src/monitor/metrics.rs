@@ -5,11 +5,10 @@ use super::subject::Subject;
 use super::text::{Page, seconds_of_ms};
 use crate::instance::Instance;
 use crate::memory;
-use crate::meta::{Meta, StoredRole};
 use crate::server::Server;
 use crate::stats::Family;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tandem_proto::status::{LinkKind, LinkState, LinkStatus, ReceiverStatus};
+use tandem_proto::status::{LinkState, LinkStatus, ReceiverStatus, Role};
 use tandem_store::Database;
 use tandem_store::log::{BOUNDS_US, GROUPS};
 
@@ -42,16 +41,6 @@ fn read(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }
 
-/// The role's name, as `TANDEM STATUS` has it.
-fn role(meta: &Meta) -> &'static str {
-    match meta.role {
-        StoredRole::Writer if meta.peer.is_some() => "double_master",
-        StoredRole::Writer => "primary",
-        StoredRole::Replica => "replica",
-        StoredRole::Waiting => "waiting",
-    }
-}
-
 fn identity(server: &Server, page: &mut Page) {
     let instance = &server.instance;
     let meta = instance.meta();
@@ -68,8 +57,8 @@ fn identity(server: &Server, page: &mut Page) {
         "tandem_role",
         "Role: 1 for the one it has, 0 for the others.",
     );
-    for name in ["primary", "double_master", "replica", "waiting"] {
-        roles.with(&[("role", name)], u8::from(name == role(&meta)));
+    for role in Role::ALL {
+        roles.with(&[("role", role.as_str())], u8::from(role == meta.role()));
     }
     page.gauge("tandem_epoch", "Highest epoch of its group that it knows.")
         .value(meta.epoch);
@@ -326,33 +315,17 @@ fn syncs(server: &Server, page: &mut Page) {
     .value(seconds_of_ms(server.syncer.age_ms()));
 }
 
-fn kind_name(kind: LinkKind) -> &'static str {
-    match kind {
-        LinkKind::Replica => "replica",
-        LinkKind::Peer => "peer",
-        LinkKind::Handover => "handover",
-    }
-}
-
-const STATES: [(LinkState, &str); 5] = [
-    (LinkState::Connecting, "connecting"),
-    (LinkState::FullResync, "full_resync"),
-    (LinkState::Streaming, "streaming"),
-    (LinkState::LostPlace, "lost_place"),
-    (LinkState::Refused, "refused"),
-];
-
 fn links(server: &Server, page: &mut Page) {
     let Some(links) = server.links() else { return };
     let (dialled, receivers) = links.status();
     let peer = |host: &str, port: u16| format!("{host}:{port}");
     let dialled: Vec<_> = dialled
         .iter()
-        .map(|link| (kind_name(link.kind), peer(&link.host, link.port), link))
+        .map(|link| (link.kind.as_str(), peer(&link.host, link.port), link))
         .collect();
     let receivers: Vec<_> = receivers
         .iter()
-        .map(|one| (kind_name(one.kind), peer(&one.host, one.port), one))
+        .map(|one| (one.kind.as_str(), peer(&one.host, one.port), one))
         .collect();
     pulled_links(&dialled, page);
     served_links(&receivers, page);
@@ -397,8 +370,8 @@ fn pulled_links(dialled: &[(&str, String, &LinkStatus)], page: &mut Page) {
         "Links that this instance pulls over: 1 for the state of each, 0 for the others.",
     );
     for (kind, peer, link) in dialled {
-        for (state, name) in STATES {
-            let labels = [("kind", *kind), ("peer", peer), ("state", name)];
+        for state in LinkState::ALL {
+            let labels = [("kind", *kind), ("peer", peer), ("state", state.as_str())];
             states.with(&labels, u8::from(link.state == state));
         }
     }
@@ -444,8 +417,8 @@ fn served_links(receivers: &[(&str, String, &ReceiverStatus)], page: &mut Page) 
         "Receivers that pull from this instance: 1 for the state of each, 0 for the others.",
     );
     for (kind, peer, one) in receivers {
-        for (state, name) in STATES {
-            let labels = [("kind", *kind), ("peer", peer), ("state", name)];
+        for state in LinkState::ALL {
+            let labels = [("kind", *kind), ("peer", peer), ("state", state.as_str())];
             states.with(&labels, u8::from(one.state == state));
         }
     }
