@@ -70,13 +70,7 @@ fn flush(
     for number in numbers {
         let mut locked = database(server, *number)?.lock_all(stamp_of_ms(turn.wall_ms));
         locked.load_contributors()?;
-        turn.effects.clear();
-        {
-            let mut draft = Draft::new(&locked, locked.origins_ref(), locked.own(), locked.now());
-            draft.flush(locked.contributors());
-            draft.finish(0, &mut turn.effects);
-        }
-        match commit(&mut locked, session, turn) {
+        match flush_at_once(&mut locked, session, turn) {
             Err(StoreError::TooLarge { .. }) => flush_in_parts(&mut locked, session, turn)?,
             done => done?,
         }
@@ -93,6 +87,15 @@ fn flush_in_parts(
 ) -> Result<(), StoreError> {
     let keys: Vec<Vec<u8>> = locked.contributors().map(|o| o.key().to_vec()).collect();
     locked.shed(keys.iter().map(|key| (key.as_slice(), Stamp::MAX)))?;
+    flush_at_once(locked, session, turn)
+}
+
+/// Removes all keys by one record.
+fn flush_at_once(
+    locked: &mut Locked<'_>,
+    session: &mut Session,
+    turn: &mut Turn,
+) -> Result<(), StoreError> {
     turn.effects.clear();
     {
         let mut draft = Draft::new(&*locked, locked.origins_ref(), locked.own(), locked.now());
