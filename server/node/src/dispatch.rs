@@ -55,7 +55,6 @@ pub fn run(
     let silent = session.replies;
     let mut reply = Reply::new(output, session.protocol);
     let args: Words<'_> = args.iter().collect();
-    turn.commands += 1;
     turn.families[Family::of(turn.ahead.spec) as usize] += 1;
     turn.is_quick = false;
     let flow = route(server, session, &args, &mut reply, turn);

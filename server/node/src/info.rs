@@ -166,7 +166,7 @@ fn about_stats(server: &Server, out: &mut String) {
     let lost = server.links().map_or(0, |links| links.refused_places());
     line(out, "# Stats");
     field(out, "total_connections_received", get(&stats.connections));
-    field(out, "total_commands_processed", get(&stats.commands));
+    field(out, "total_commands_processed", stats.commands());
     let rate = get(&stats.commands_per_second);
     field(out, "instantaneous_ops_per_sec", rate);
     field(out, "total_net_input_bytes", get(&stats.input_bytes));

@@ -96,7 +96,7 @@ impl Keeper<'_> {
         {
             server.log_grew();
         }
-        let commands = server.stats.commands.load(Ordering::Relaxed);
+        let commands = server.stats.commands();
         let rate = commands.saturating_sub(self.commands);
         server
             .stats

@@ -49,9 +49,7 @@ pub struct Stats {
     pub connections: AtomicU64,
     /// Connections refused because there were too many.
     pub rejected: AtomicU64,
-    /// Commands run.
-    pub commands: AtomicU64,
-    /// The same by family.
+    /// Commands run, by family.
     pub families: [AtomicU64; Family::ALL.len()],
     /// Reads that found a key.
     pub hits: AtomicU64,
@@ -74,12 +72,17 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Commands run, of all families.
+    pub fn commands(&self) -> u64 {
+        let counts = self.families.iter();
+        counts.map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
     /// CONFIG RESETSTAT.
     pub fn reset(&self) {
         for counter in [
             &self.connections,
             &self.rejected,
-            &self.commands,
             &self.hits,
             &self.misses,
             &self.expired,

@@ -252,9 +252,6 @@ fn copy_between(
 /// Adds a turn's counts to the server's.
 pub fn settle(server: &Server, turn: &mut Turn) {
     let stats = &server.stats;
-    stats
-        .commands
-        .fetch_add(std::mem::take(&mut turn.commands), Ordering::Relaxed);
     for (total, count) in stats.families.iter().zip(&mut turn.families) {
         total.fetch_add(std::mem::take(count), Ordering::Relaxed);
     }

@@ -37,9 +37,7 @@ pub struct Turn {
     pub wall_ms: u64,
     /// Reused for each command's effects.
     pub effects: EffectWriter,
-    /// Commands run since the counts were last settled.
-    pub commands: u64,
-    /// The same by family.
+    /// Commands run since the counts were last settled, by family.
     pub families: [u64; Family::ALL.len()],
     /// Reads that found a key, since then.
     pub hits: u64,
@@ -68,7 +66,6 @@ impl Turn {
             touched: Vec::new(),
             wall_ms: 0,
             effects: EffectWriter::default(),
-            commands: 0,
             families: [0; Family::ALL.len()],
             hits: 0,
             misses: 0,
