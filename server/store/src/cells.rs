@@ -472,7 +472,7 @@ impl Cells {
                         (a.hash, a.key(&arena)).cmp(&(b.hash, b.key(&arena)))
                     });
                     for span in &spans {
-                        sink.put_at(span.hash, span.key(&arena), span.state(&arena))?;
+                        sink.put(span.hash, span.key(&arena), span.state(&arena))?;
                     }
                 }
             }

@@ -4,7 +4,6 @@
 mod memory;
 
 use crate::disk::Disk;
-use crate::hash::hash_key;
 use lsm_tree::{
     AbstractTree, AnyTree, Cache, CompressionType, Config, DescriptorTable, Guard,
     SequenceNumberCounter, Slice, compaction::Leveled, config::CompressionPolicy,
@@ -373,13 +372,8 @@ impl std::fmt::Debug for Sink<'_> {
 }
 
 impl Sink<'_> {
-    /// Takes the next key with its state; `None` writes a tombstone.
-    pub fn put(&mut self, key: &[u8], state: Option<&[u8]>) -> Result<(), TreeError> {
-        self.put_at(hash_key(key), key, state)
-    }
-
-    /// The same for a key whose hash is known.
-    pub(crate) fn put_at(
+    /// Takes the next key, its hash and its state; `None` writes a tombstone.
+    pub(crate) fn put(
         &mut self,
         hash: u64,
         key: &[u8],

@@ -235,7 +235,7 @@ impl Merging<'_> {
             self.state.clear();
             object.encode(&mut self.state);
         }
-        sink.put_at(hash, object.key(), Some(state.unwrap_or(&self.state)))?;
+        sink.put(hash, object.key(), Some(state.unwrap_or(&self.state)))?;
         self.done.counts += Counts::of(object);
         self.done.counted |= object.has_contributions();
         Ok(())
