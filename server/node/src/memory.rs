@@ -54,15 +54,3 @@ pub(crate) fn cpu_seconds() -> (f64, f64) {
     let user = ticks.next().unwrap_or(0.0);
     (ticks.next().unwrap_or(0.0) / TICKS, user / TICKS)
 }
-
-/// Bytes free to this process and in all, of the file system that holds `directory`; 0 where it does
-/// not tell.
-pub(crate) fn disk_bytes(directory: &std::path::Path) -> (u64, u64) {
-    rustix::fs::statvfs(directory).map_or((0, 0), |found| {
-        let block = found.f_frsize;
-        (
-            found.f_bavail.saturating_mul(block),
-            found.f_blocks.saturating_mul(block),
-        )
-    })
-}

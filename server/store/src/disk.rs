@@ -27,6 +27,23 @@ pub trait DiskFile: Send + Sync {
     fn truncate(&self, length: u64) -> io::Result<()>;
 }
 
+/// Space of a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes that this process may still fill.
+    pub free_bytes: u64,
+    /// Bytes in all.
+    pub total_bytes: u64,
+}
+
+impl Space {
+    /// More than anything needs.
+    pub const UNBOUNDED: Self = Self {
+        free_bytes: u64::MAX,
+        total_bytes: u64::MAX,
+    };
+}
+
 /// A place for files.
 pub trait Disk: Send + Sync {
     /// Creates a new, empty file and makes its name durable.
@@ -41,9 +58,9 @@ pub trait Disk: Send + Sync {
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// Reads a whole file; `None` when there is none.
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
-    /// Bytes that still fit into a directory; `u64::MAX` when no bound is known.
-    fn free_bytes(&self, _directory: &Path) -> io::Result<u64> {
-        Ok(u64::MAX)
+    /// How much fits into the file system of a directory; without bound when none is known.
+    fn space(&self, _directory: &Path) -> io::Result<Space> {
+        Ok(Space::UNBOUNDED)
     }
     /// Replaces a file as one step that survives a crash: all old or all new.
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
@@ -141,9 +158,12 @@ impl Disk for RealDisk {
         }
     }
 
-    fn free_bytes(&self, directory: &Path) -> io::Result<u64> {
-        let stat = rustix::fs::statvfs(directory)?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    fn space(&self, directory: &Path) -> io::Result<Space> {
+        let found = rustix::fs::statvfs(directory)?;
+        Ok(Space {
+            free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
+            total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
+        })
     }
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {

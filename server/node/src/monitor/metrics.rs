@@ -10,6 +10,7 @@ use crate::stats::Family;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tandem_proto::status::{LinkState, LinkStatus, ReceiverStatus, Role};
 use tandem_store::Database;
+use tandem_store::disk::{Disk, RealDisk, Space};
 use tandem_store::log::{BOUNDS_US, GROUPS};
 
 /// Renders the page.
@@ -162,17 +163,20 @@ fn resources(server: &Server, page: &mut Page) {
     let mut cpu = page.counter("tandem_cpu_seconds_total", "Processor time, by mode.");
     cpu.with(&[("mode", "system")], system);
     cpu.with(&[("mode", "user")], user);
-    let (free, total) = memory::disk_bytes(&directory);
+    let space = RealDisk.space(&directory).unwrap_or(Space {
+        free_bytes: 0,
+        total_bytes: 0,
+    });
     page.gauge(
         "tandem_disk_free_bytes",
         "Free space where the data directory is.",
     )
-    .value(free);
+    .value(space.free_bytes);
     page.gauge(
         "tandem_disk_total_bytes",
         "Size of the file system of the data directory.",
     )
-    .value(total);
+    .value(space.total_bytes);
 }
 
 /// One metric of every database.

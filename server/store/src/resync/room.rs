@@ -9,10 +9,10 @@ const SPARE_BYTES: u64 = 64 << 20;
 
 /// Refuses when `needed` bytes and some spare do not fit.
 pub(super) fn check(disk: &dyn Disk, directory: &Path, needed: u64) -> Result<(), StoreError> {
-    let free = disk
-        .free_bytes(directory)
+    let space = disk
+        .space(directory)
         .map_err(StoreError::io("ask for the disk's free space"))?;
-    compare(free, needed)
+    compare(space.free_bytes, needed)
 }
 
 fn compare(free: u64, needed: u64) -> Result<(), StoreError> {
