@@ -12,6 +12,7 @@
 //! drain     cordons, drains and uncordons nodes
 //! operator  two operators from the chart, in the story's namespace
 //! pair      a `DoubleMaster`: its status, pods and services, and the check at the end
+//! plugin    `kubectl tandem` as a person runs it
 //! clients   writers to each service, and how long each was away
 //! ```
 //!
@@ -28,6 +29,7 @@ mod manifest;
 pub mod operator;
 pub mod pair;
 mod patience;
+mod plugin;
 mod program;
 mod stage;
 mod wait;

@@ -20,6 +20,7 @@ pub mod operator;
 pub mod plugin;
 pub mod reconcile;
 pub mod runtime;
+mod signals;
 pub mod status;
 pub mod telemetry;
 pub mod view;

@@ -8,7 +8,6 @@ use tandem_api::DoubleMaster;
 use tandem_api::double_master::{DoubleMasterStatus, Failover};
 use tandem_node::config::Config;
 use tandem_plan::double_master::{Validated, validate};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -19,6 +18,7 @@ use crate::manifest;
 use crate::reconcile::{Controller, Parts, Publish};
 use crate::runtime::Runtime as _;
 use crate::runtime::process::{Layout, Options, ProcessRuntime, PublishedStatus};
+use crate::signals::end_signal;
 use crate::telemetry;
 use crate::view::{self, Announcer};
 
@@ -165,25 +165,6 @@ fn greet(
     }
     for name in adopted {
         announcer.say(format!("{name} was running and is taken over"));
-    }
-}
-
-async fn end_signal() -> &'static str {
-    let wait = |kind| async move {
-        match signal(kind) {
-            Ok(mut stream) => {
-                stream.recv().await;
-            }
-            Err(error) => {
-                tracing::error!(%error, "signal cannot be awaited");
-                std::future::pending::<()>().await;
-            }
-        }
-    };
-    tokio::select! {
-        () = wait(SignalKind::interrupt()) => "interrupted",
-        () = wait(SignalKind::terminate()) => "asked to end",
-        () = wait(SignalKind::hangup()) => "the terminal went away",
     }
 }
 

@@ -74,12 +74,8 @@ fn main() -> ExitCode {
     if plugin::is_named_so(std::env::args_os().next().as_deref()) {
         return plugin::main();
     }
-    let ended = match Cli::parse().command {
-        Command::Kubectl(arguments) => return plugin::run(arguments),
-        command => run(command),
-    };
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(Cli::parse().command) {
+        Ok(code) => code,
         Err(error) => {
             tracing::debug!(?error, "ended with an error");
             eprintln!("tandem: {error:#}");
@@ -88,7 +84,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Server { mut words } => {
             telemetry::to_stderr();
@@ -98,11 +94,11 @@ fn run(command: Command) -> anyhow::Result<()> {
                     words.extend([key.to_string(), password.clone()]);
                 }
             }
-            tandem_node::run(&words)
+            tandem_node::run(&words)?;
         }
         Command::Operator(options) => {
             telemetry::to_stderr();
-            Ok(runtime()?.block_on(operator::run(options))?)
+            runtime()?.block_on(operator::run(options))?;
         }
         Command::Local {
             file,
@@ -118,23 +114,20 @@ fn run(command: Command) -> anyhow::Result<()> {
                 reset,
                 patience,
             };
-            Ok(runtime()?.block_on(local::run(local))?)
+            runtime()?.block_on(local::run(local))?;
         }
         Command::Status { dir, output } => {
             telemetry::to_stderr();
-            Ok(runtime()?.block_on(status::run(dir, output))?)
+            runtime()?.block_on(status::run(dir, output))?;
         }
         Command::Crds { directory } => {
             for file in crds::write(&directory)? {
                 view::put(&format!("{}\n", directory.join(file).display()));
             }
-            Ok(())
         }
-        Command::Kubectl(arguments) => {
-            plugin::run(arguments);
-            Ok(())
-        }
+        Command::Kubectl(arguments) => return Ok(plugin::run(arguments)),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

@@ -17,10 +17,10 @@ use std::sync::Arc;
 
 use kube::client::ClientBuilder;
 use kube::{Client, Config};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::Error;
 use crate::runtime::kubernetes::{Scope, World};
+use crate::signals::end_signal;
 
 pub use metrics::Metrics;
 
@@ -146,22 +146,4 @@ async fn connect(metrics: &Arc<Metrics>) -> Result<(Client, String), Error> {
         request
     });
     Ok((builder.with_layer(&counted).build(), namespace))
-}
-
-async fn end_signal() -> &'static str {
-    let wait = |kind| async move {
-        match signal(kind) {
-            Ok(mut stream) => {
-                stream.recv().await;
-            }
-            Err(error) => {
-                tracing::error!(%error, "signal cannot be awaited");
-                std::future::pending::<()>().await;
-            }
-        }
-    };
-    tokio::select! {
-        () = wait(SignalKind::interrupt()) => "interrupted",
-        () = wait(SignalKind::terminate()) => "asked to end",
-    }
 }

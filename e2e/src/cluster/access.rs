@@ -1,6 +1,6 @@
 //! The one cluster of this test program: its client, and the image on its nodes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ const IMAGE_LIMIT: Duration = Duration::from_mins(20);
 pub struct Cluster {
     runtime: tokio::runtime::Runtime,
     client: Client,
+    kubeconfig: Option<PathBuf>,
     is_built_in: bool,
 }
 
@@ -71,10 +72,11 @@ impl Cluster {
             .enable_all()
             .build()
             .context("failed to start the runtime of the client")?;
-        let client = runtime.block_on(connect(kubeconfig))?;
+        let client = runtime.block_on(connect(kubeconfig.as_deref()))?;
         Ok(Self {
             runtime,
             client,
+            kubeconfig,
             is_built_in: printed.contains("built-in"),
         })
     }
@@ -100,6 +102,16 @@ impl Cluster {
         self.client.clone()
     }
 
+    /// The kubeconfig of a cluster that was made here; `None`: the one that programs find by themselves.
+    pub fn kubeconfig(&self) -> Option<&Path> {
+        self.kubeconfig.as_deref()
+    }
+
+    /// Another client of the API, of the runtime that waits for it.
+    pub async fn connect(&self) -> Result<Client> {
+        connect(self.kubeconfig.as_deref()).await
+    }
+
     /// Runs a future to its end.
     pub fn run<F: Future>(&self, future: F) -> F::Output {
         self.runtime.block_on(future)
@@ -111,11 +123,11 @@ impl Cluster {
     }
 }
 
-async fn connect(kubeconfig: Option<PathBuf>) -> Result<Client> {
+async fn connect(kubeconfig: Option<&Path>) -> Result<Client> {
     let options = KubeConfigOptions::default();
     let config = match kubeconfig {
         Some(path) => {
-            let read = Kubeconfig::read_from(&path)
+            let read = Kubeconfig::read_from(path)
                 .with_context(|| format!("failed to read `{}`", path.display()))?;
             Config::from_custom_kubeconfig(read, &options).await
         }

@@ -45,8 +45,9 @@ pub struct Use {
 }
 
 impl Operator {
-    /// Starts one that looks after `namespace`.
-    pub fn start(kubeconfig: &Path, namespace: &str) -> Result<Self> {
+    /// Starts one that looks after `namespace`, of the cluster that programs find by themselves unless
+    /// one is given.
+    pub fn start(kubeconfig: Option<&Path>, namespace: &str) -> Result<Self> {
         let directory = ScratchDirectory::new(None)?;
         let port = ports::free()?;
         let metrics = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -54,8 +55,10 @@ impl Operator {
         command
             .args(["operator", "--namespace", namespace])
             .args(["--leader-namespace", namespace])
-            .args(["--metrics-address", &metrics.to_string()])
-            .env("KUBECONFIG", kubeconfig);
+            .args(["--metrics-address", &metrics.to_string()]);
+        if let Some(kubeconfig) = kubeconfig {
+            command.env("KUBECONFIG", kubeconfig);
+        }
         let begun = Instant::now();
         let process = ServerProcess::spawn(&mut command, &directory.path().join("log"))?;
         Ok(Self {

@@ -15,6 +15,7 @@ mod image;
 mod lose;
 mod measure;
 mod nodes;
+mod plugin;
 mod roll;
 mod roll_volumes;
 mod roll_watch;

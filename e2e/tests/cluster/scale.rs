@@ -4,7 +4,6 @@
 //! `TANDEM_SCALE=200 TANDEM_CLUSTER=all cargo test -p tandem-e2e --test cluster scale`
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,17 +28,6 @@ const DEFINITION: &str = include_str!("../../../crds/doublemasters.yaml");
 fn number(variable: &str, usual: u64) -> u64 {
     let given = std::env::var(variable).ok();
     given.map_or(usual, |text| text.parse().unwrap())
-}
-
-fn kubeconfig() -> PathBuf {
-    std::env::var_os("KUBECONFIG").map_or_else(
-        || {
-            let state = std::env::var_os("TANDEM_CLUSTER_STATE");
-            let state = state.map_or_else(|| PathBuf::from("/tmp/tandem-cluster"), PathBuf::from);
-            state.join("pki/admin.kubeconfig")
-        },
-        PathBuf::from,
-    )
 }
 
 fn manifests(count: u64) -> String {
@@ -147,12 +135,7 @@ fn scale_an_operator_with_many_resources_is_small_and_silent() {
     let begun: Result<_> = world.block_on(async {
         let door = Door::open()?;
         // A client of this runtime: one is driven by the runtime that made it.
-        let config = kube::Config::from_custom_kubeconfig(
-            kube::config::Kubeconfig::read_from(kubeconfig())?,
-            &kube::config::KubeConfigOptions::default(),
-        )
-        .await?;
-        let client = kube::Client::try_from(config)?;
+        let client = stage.cluster().connect().await?;
         let kubelet = Kubelet::begin(&client, stage.namespace(), door.instances()).await?;
         Ok((door, kubelet))
     });
@@ -161,7 +144,7 @@ fn scale_an_operator_with_many_resources_is_small_and_silent() {
 
     stage.apply(DEFINITION).unwrap();
     stage.apply(&manifests(count)).unwrap();
-    let mut operator = Operator::start(&kubeconfig(), stage.namespace()).unwrap();
+    let mut operator = Operator::start(stage.cluster().kubeconfig(), stage.namespace()).unwrap();
     let formed = wait_until_all_ready(&mut operator, count);
     let forming = formed.at - operator.begun();
     stage.says(format_args!(
@@ -186,7 +169,7 @@ fn scale_an_operator_with_many_resources_is_small_and_silent() {
 
     let ended = Instant::now();
     operator.end().unwrap();
-    let mut operator = Operator::start(&kubeconfig(), stage.namespace()).unwrap();
+    let mut operator = Operator::start(stage.cluster().kubeconfig(), stage.namespace()).unwrap();
     let back = wait_until_all_ready(&mut operator, count);
     stage.says(format_args!(
         "all reconciled {:.1} s after a restart ({:.1} s after its end was asked for), {} calls, {} watches, \
