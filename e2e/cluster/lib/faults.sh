@@ -215,6 +215,97 @@ undelay() {
     forget "delay-$1"
 }
 
+# fault_volume_small POD MEGABYTES: from here on the pod's volume is a file system of that size, with
+# what was in it. The kubelet starts the container again, which is how it comes to see that.
+fault_volume_small() {
+    local found folder node
+    found=$(pod_container "$1" tandem) || fail "no container tandem of $1 runs on any node"
+    node=${found%% *}
+    folder=$(pod_volume "$1") && [ -d "$folder" ] || fail "$1 has no volume"
+    [ ! -d "$folder.small" ] || fail "the volume of $1 is small already"
+    note "volume-${1//\//-}" make_volume_normal "$1" "$node" "$folder"
+    kill -STOP "${found##* }"
+    mkdir "$folder.small"
+    mounts_of "$node" mount -t tmpfs -o "size=${2}m" tandem-volume "$folder.small"
+    mounts_of "$node" cp -a "$folder/." "$folder.small/"
+    mounts_of "$node" mount --bind "$folder.small" "$folder"
+    kill -KILL "${found##* }"
+    did "the volume of $1 on $node holds $2 MB; its container starts again"
+}
+
+# fault_volume_grow POD MEGABYTES: while it is used.
+fault_volume_grow() {
+    local folder node
+    folder=$(pod_volume "$1") && [ -d "$folder.small" ] || fail "the volume of $1 is not small" "volume-small makes it so"
+    node=$(pod_container "$1" tandem)
+    node=${node%% *}
+    mounts_of "$node" mount -o "remount,size=${2}m" "$folder.small"
+    did "the volume of $1 on $node holds $2 MB"
+}
+
+fault_volume_normal() {
+    local file=$FAULTS/volume-${1//\//-} words
+    [ -f "$file" ] || fail "the volume of $1 is not small"
+    eval "words=($(cat "$file"))"
+    "${words[@]}"
+    did "the volume of $1 is a folder again"
+}
+
+# make_volume_normal POD NODE FOLDER: what was written stays; a running container starts again.
+make_volume_normal() {
+    local found pid=
+    if [ -d "$3.small" ]; then
+        if found=$(pod_container "$1" tandem) && [ "$(pod_volume "$1")" = "$3" ]; then
+            pid=${found##* }
+            kill -STOP "$pid"
+        fi
+        mounts_of "$2" umount "$3" 2>/dev/null || mounts_of "$2" umount -l "$3" 2>/dev/null || true
+        if [ -d "$3" ]; then
+            find "$3" -mindepth 1 -delete
+            mounts_of "$2" cp -a "$3.small/." "$3/"
+        fi
+        mounts_of "$2" umount -l "$3.small" 2>/dev/null || true
+        rmdir "$3.small"
+        [ -z "$pid" ] || kill -KILL "$pid"
+    fi
+    forget "volume-${1//\//-}"
+}
+
+# mounts_of NODE COMMAND...: runs it where the node's runtime sees its files.
+mounts_of() {
+    local pid
+    if pid=$(pid_of "containerd-$1"); then
+        nsenter --mount="/proc/$pid/ns/mnt" -- "${@:2}"
+    else
+        "${@:2}"
+    fi
+}
+
+# fault_door POD [PORT]: prints a port of this machine's loopback through which clients are on the pod's
+# own node, whatever network that node still has.
+fault_door() {
+    local sandbox node address port=${2:-6379} number name log
+    sandbox=$(pod_sandbox "$1") || fail "no pod $1 runs on any node"
+    node=${sandbox%% *}
+    address=$(address_of "$1")
+    name=door-${1//\//-}-$port
+    log=$LOG/$name.log
+    note "$name" close_door "$name"
+    : >"$log"
+    start "$name" socat -d -d "TCP-LISTEN:0,bind=127.0.0.1,fork,reuseaddr,backlog=64" \
+        "EXEC:nsenter --net=/run/netns/$node -- socat STDIO TCP\:$address\:$port\,nodelay"
+    wait_until "the door to $1 listens" "$name" 10 grep -q "listening on" "$log"
+    number=$(sed -n 's/.*listening on .*:\([0-9]*\)$/\1/p' "$log" | head -n 1)
+    [ -n "$number" ] || fail "the door to $1 tells no port" "its log is $log"
+    printf '%s\n' "$number"
+}
+
+close_door() {
+    stop "$1"
+    rm -f "$RUN/$1.pid" "$RUN/$1.start"
+    forget "$1"
+}
+
 fault_heal_all() {
     local file words
     # Power and networks first: the rest may need them.

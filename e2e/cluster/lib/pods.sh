@@ -26,6 +26,19 @@ pod_container() { found_task "$1" container "$2"; }
 # pod_sandbox POD: "NODE PID" of what holds its network.
 pod_sandbox() { found_task "$1" sandbox; }
 
+# pod_volume POD: the folder on this machine that its container has as its data.
+pod_volume() {
+    local found node file
+    found=$(pod_container "$1" "${2:-tandem}") || return 1
+    node=${found%% *}
+    for file in "$RUN/$node/containerd/io.containerd.runtime.v2.task/k8s.io"/*/config.json; do
+        [ "$(cat "${file%/*}/init.pid" 2>/dev/null)" = "${found##* }" ] || continue
+        grep -o "\"source\":\"$DATA/$node/volumes/[^\"]*\"" "$file" | head -n 1 | cut -d'"' -f4
+        return 0
+    done
+    return 1
+}
+
 # address_of END: an address as it is, `control-plane`, a node's name, or NAMESPACE/POD.
 address_of() {
     local sandbox address
