@@ -326,5 +326,5 @@ nodes_with_network() {
 }
 
 need_node() {
-    node_names | grep -qx -- "${1:-}" || fail "there is no node \`${1:-}\`" "the nodes are: $(node_names | tr '\n' ' ')"
+    node_names | grep -x -- "${1:-}" >/dev/null || fail "there is no node \`${1:-}\`" "the nodes are: $(node_names | tr '\n' ' ')"
 }

@@ -6,7 +6,7 @@ has_docker() { command -v docker >/dev/null && timeout 10 docker info >/dev/null
 
 kind_command() { "$(folder_of kind)/kind" "$@"; }
 
-kind_is_up() { kind_command get clusters 2>/dev/null | grep -qx "$KIND_NAME"; }
+kind_is_up() { kind_command get clusters 2>/dev/null | grep -x "$KIND_NAME" >/dev/null; }
 
 kind_up() {
     build_missing kind

@@ -20,7 +20,7 @@ make_bridge() {
     [ -f "$RUN/ip_forward" ] || sysctl -n net.ipv4.ip_forward >"$RUN/ip_forward"
     sysctl -qw net.ipv4.ip_forward=1
     # Where bridged packets pass the host's filter and that drops by default, as Docker has it.
-    if iptables -S FORWARD 2>/dev/null | grep -qx -- '-P FORWARD DROP' &&
+    if iptables -S FORWARD 2>/dev/null | grep -x -- '-P FORWARD DROP' >/dev/null &&
         ! iptables -C FORWARD -i "$BRIDGE" -j ACCEPT 2>/dev/null; then
         iptables -I FORWARD -i "$BRIDGE" -j ACCEPT
     fi
