@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
-use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
+use kube::api::{DeleteParams, ListParams, LogParams, ObjectMeta, PostParams};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
@@ -34,6 +34,7 @@ pub struct Stage {
     cluster: &'static Cluster,
     namespace: String,
     is_described: Cell<bool>,
+    is_removed: Cell<bool>,
     story: Story,
     _turn: File,
 }
@@ -63,6 +64,7 @@ impl Stage {
             cluster: Cluster::get()?,
             namespace: format!("story-{}-{}", slug(name), std::process::id()),
             is_described: Cell::new(false),
+            is_removed: Cell::new(false),
             story,
             _turn: turn,
         };
@@ -120,6 +122,13 @@ impl Stage {
     {
         let parameters = ListParams::default().labels(labels);
         Ok(self.cluster.run(self.api::<K>().list(&parameters))?.items)
+    }
+
+    /// What a pod's container has printed in its present life.
+    pub fn log(&self, pod: &str) -> Result<String> {
+        let pods = self.api::<Pod>();
+        let parameters = LogParams::default();
+        Ok(self.cluster.run(pods.logs(pod, &parameters))?)
     }
 
     /// Deletes one object; `grace` in seconds is for pods.
@@ -195,7 +204,14 @@ impl Stage {
         Ok(())
     }
 
-    fn remove_namespace(&self) -> Result<()> {
+    /// Whether its namespace was removed already.
+    pub fn is_removed(&self) -> bool {
+        self.is_removed.get()
+    }
+
+    /// Removes the namespace with all that is in it, and waits until it is gone.
+    pub fn remove_namespace(&self) -> Result<()> {
+        self.is_removed.set(true);
         let api: Api<Namespace> = Api::all(self.cluster.client());
         self.cluster
             .run(api.delete(&self.namespace, &DeleteParams::default()))?;
@@ -215,6 +231,9 @@ impl Drop for Stage {
         }
         if std::thread::panicking() && !self.is_described.get() {
             self.describe();
+        }
+        if self.is_removed() {
+            return;
         }
         if let Err(error) = self.remove_namespace() {
             self.says(format_args!("the namespace stays: {error:#}"));

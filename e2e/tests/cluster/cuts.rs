@@ -147,7 +147,7 @@ fn a_pair_whose_log_is_gone_takes_each_others_whole_state_and_loses_nothing() {
     };
     let _operator = Operator::install(&stage).unwrap();
     let mut spec = usual_spec();
-    spec["config"] = json!({"binlog-size-max": "1mb"});
+    spec["config"] = json!({"binlog-file-size": "1mb", "binlog-size-max": "4mb"});
     let pair = Pair::start(&stage, &spec).unwrap();
     let (a, b) = (pair.master("a").unwrap(), pair.master("b").unwrap());
     let doors = [&a, &b].map(|master| pair.instance(&master.name).unwrap());
@@ -156,6 +156,14 @@ fn a_pair_whose_log_is_gone_takes_each_others_whole_state_and_loses_nothing() {
         stage.cut(&a.name, &b.name)?;
         for (number, door) in doors.iter().enumerate() {
             fill(*door, number)?;
+        }
+        // Both go past what the other one has taken, not only past the bound.
+        for master in [&a, &b] {
+            wait_until("the log is purged", HEAL_LIMIT, || {
+                let log = stage.log(&master.name)?;
+                anyhow::ensure!(log.contains("overrun=true"), "{log}");
+                Ok(())
+            })?;
         }
         stage.heal(&a.name, &b.name)?;
         wait_until("full resyncs both ways", HEAL_LIMIT, || {
