@@ -82,9 +82,10 @@ pub struct Config {
     pub appendfsync: AppendFsync,
     /// Size at which a log file ends and the next begins, in bytes.
     pub binlog_file_size: u64,
-    /// Days after which a log file may go.
+    /// Days after its last write from which a log file may go though fewer than
+    /// `expire_logs_nums` are there; the newest 10 stay.
     pub expire_logs_days: u32,
-    /// Log files that may stay, beyond which the oldest may go.
+    /// Log files that may stay, beyond which the oldest go.
     pub expire_logs_nums: u32,
     /// Hard limit of the log in bytes, past which files go even if a receiver needs them; 0: none.
     pub binlog_size_max: u64,

@@ -6,12 +6,13 @@ use crate::server::Server;
 use crate::tasks::{Sweeper, Swept, marks, upkeep};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tandem_proto::status::LinkKind;
 use tandem_store::Database;
 use tandem_store::database::Retention;
 
 const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_hours(24);
 /// The part of a round's period that sweeping may take.
 const SWEEP_PART: u32 = 5;
 
@@ -116,8 +117,10 @@ pub(crate) fn horizon(server: &Server, database: &Database) -> u64 {
 
 fn retention(server: &Server) -> Retention {
     let config = server.instance.config.read();
+    let age_max = DAY * config.expire_logs_days;
     Retention {
         segments_min: config.expire_logs_nums as usize,
+        old_before: SystemTime::now().checked_sub(age_max),
         bytes_max: config.binlog_size_max,
     }
 }

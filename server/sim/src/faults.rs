@@ -231,6 +231,7 @@ impl World {
             let keep = Retention {
                 segments_min: 1,
                 bytes_max: u64::from(hard),
+                old_before: None,
             };
             let needed = self.instances[at].horizon.lowest();
             let horizon = needed.unwrap_or_else(|| database.log.durable());

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// An append-only file that can be read at any offset while it grows.
 pub trait DiskFile: Send + Sync {
@@ -58,6 +59,10 @@ pub trait Disk: Send + Sync {
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// Reads a whole file; `None` when there is none.
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
+    /// When a file was last written to; `None` when that is not known.
+    fn modified(&self, _path: &Path) -> io::Result<Option<SystemTime>> {
+        Ok(None)
+    }
     /// How much fits into the file system of a directory; without bound when none is known.
     fn space(&self, _directory: &Path) -> io::Result<Space> {
         Ok(Space::UNBOUNDED)
@@ -156,6 +161,10 @@ impl Disk for RealDisk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn modified(&self, path: &Path) -> io::Result<Option<SystemTime>> {
+        fs::metadata(path)?.modified().map(Some)
     }
 
     fn space(&self, directory: &Path) -> io::Result<Space> {

@@ -193,6 +193,7 @@ impl Node {
         let keep = Retention {
             segments_min: 1,
             bytes_max: 1,
+            old_before: None,
         };
         let value = "x".repeat(4_096);
         let mut round = 0;

@@ -1,7 +1,8 @@
 //! What a server does by itself: sweeping, marks, closing of lives.
 
 use super::support::{Client, Site, bulk, converged, pair, primary_with_replica, until};
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 use tandem_proto::value::Value;
 
 fn keyspace(site: &Site) -> Option<String> {
@@ -231,4 +232,31 @@ fn no_life_is_closed_while_an_instance_of_the_group_is_away_unless_it_is_gone_fo
     until("the earlier life is closed", || {
         number(&primary, "tandem", "lives_closed") == 1
     });
+}
+
+#[test]
+fn segments_that_are_older_than_the_configuration_says_are_removed() {
+    let site = Site::start(&["--binlog-file-size", "1mb", "--expire-logs-nums", "100"]);
+    let mut client = site.client();
+    let value = "x".repeat(1 << 20);
+    for n in 0..14 {
+        client.ok(&["SET", &format!("k{n}"), &value]);
+    }
+    client.ok(&["DEBUG", "CHECKPOINT"]);
+    let segments = || -> Vec<PathBuf> {
+        let listed = std::fs::read_dir(site.directory().join("db0/log")).expect("a log");
+        let mut paths: Vec<_> = listed.map(|one| one.expect("a file").path()).collect();
+        paths.sort();
+        paths
+    };
+    let all = segments();
+    assert!(all.len() > 12, "{all:?}");
+    let old = SystemTime::now() - Duration::from_hours(24 * 5);
+    for path in &all[..2] {
+        let file = std::fs::File::options().write(true).open(path);
+        file.expect("opens").set_modified(old).expect("is set");
+    }
+    client.ok(&["CONFIG", "SET", "hz", "100"]);
+    client.ok(&["CONFIG", "SET", "expire-logs-days", "4"]);
+    until("the old ones are removed", || segments() == all[2..]);
 }

@@ -2,12 +2,21 @@
 
 use super::Database;
 use crate::error::StoreError;
+use crate::log::SegmentInfo;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+/// Newest segments that stay however old they are: Pika's number.
+const OLD_SEGMENTS_MIN: usize = 10;
 
 /// How much log is kept.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Retention {
-    /// Newest segments that are always kept (`expire-logs-nums`).
+    /// Newest segments that are kept (`expire-logs-nums`), unless they are old.
     pub segments_min: usize,
+    /// A segment that was last written to before this time is old (`expire-logs-days`) and goes
+    /// although fewer than `segments_min` are there, down to 10; `None`: none is.
+    pub old_before: Option<SystemTime>,
     /// Kept log in bytes beyond which even needed segments go, 0 for no limit.
     pub bytes_max: u64,
 }
@@ -28,9 +37,13 @@ impl Database {
             };
             let over =
                 keep.bytes_max > 0 && self.log.written().saturating_sub(next.base) > keep.bytes_max;
-            let spare = segments.len() > keep.segments_min && next.base <= horizon;
-            let pinned = next.base > self.pin.load(std::sync::atomic::Ordering::Acquire);
-            if pinned || next.base > self.replay_from() || !(spare || over) {
+            let pinned = next.base > self.pin.load(Ordering::Acquire);
+            if pinned || next.base > self.replay_from() {
+                break;
+            }
+            let spare = next.base <= horizon
+                && (segments.len() > keep.segments_min || self.is_old(&segments, keep)?);
+            if !(spare || over) {
                 break;
             }
             overrun |= !spare && next.base > horizon;
@@ -44,5 +57,18 @@ impl Database {
             removed += 1;
         }
         Ok((removed, overrun))
+    }
+
+    /// Whether the oldest of these segments may go by its age.
+    fn is_old(&self, segments: &[SegmentInfo], keep: Retention) -> Result<bool, StoreError> {
+        let (Some(oldest), Some(before)) = (segments.first(), keep.old_before) else {
+            return Ok(false);
+        };
+        if segments.len() <= OLD_SEGMENTS_MIN {
+            return Ok(false);
+        }
+        let modified = self.log.modified(oldest.number);
+        let modified = modified.map_err(StoreError::io("ask for the age of a log segment"))?;
+        Ok(modified.is_some_and(|modified| modified < before))
     }
 }

@@ -12,7 +12,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 use tandem_merge::{Origins, VersionVector};
 
 /// Sizes of a log.
@@ -455,6 +455,11 @@ impl Log {
     /// Opens a segment for reading.
     pub fn open_segment(&self, number: u64) -> io::Result<Arc<dyn DiskFile>> {
         self.disk.open(&path_of(&self.directory, number))
+    }
+
+    /// When a segment was last written to; `None` when the disk does not tell.
+    pub fn modified(&self, number: u64) -> io::Result<Option<SystemTime>> {
+        self.disk.modified(&path_of(&self.directory, number))
     }
 
     /// Removes the segment, which must be the oldest and not the newest.

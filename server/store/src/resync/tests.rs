@@ -302,6 +302,7 @@ fn the_log_a_resync_needs_is_not_purged_and_goes_afterwards() {
     let keep = crate::database::Retention {
         segments_min: 1,
         bytes_max: 1,
+        old_before: None,
     };
     let mut a = Site::new(1, 1).write_as_master();
     let mut b = Site::new(2, 1).write_as_master();

@@ -92,6 +92,7 @@ fn nothing_is_purged_and_no_state_given_while_there_is_a_hole() {
     let keep = Retention {
         segments_min: 1,
         bytes_max: 1,
+        old_before: None,
     };
     assert_eq!(site.database.purge(u64::MAX, keep).unwrap(), (0, false));
     let refused = Source::begin(&site.database).unwrap_err().to_string();

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test fail the test")]
 
+mod age;
 mod crash;
 mod hole;
 mod large;
