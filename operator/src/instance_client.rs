@@ -159,6 +159,12 @@ impl InstanceClient {
         self.tandem("TANDEM FOLLOW", &arguments).await
     }
 
+    /// `TANDEM DEMOTE`: it writes no more, and takes no role under an epoch up to this one.
+    pub async fn demote(&mut self, epoch: u64) -> Result<(), Error> {
+        let arguments = ["DEMOTE".to_string(), epoch.to_string()];
+        self.tandem("TANDEM DEMOTE", &arguments).await
+    }
+
     /// `TANDEM PEER`.
     pub async fn peer(&mut self, peer: &Address, server_id: u32) -> Result<(), Error> {
         let arguments = [

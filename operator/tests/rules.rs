@@ -31,6 +31,7 @@ fn each_rule_refuses_what_it_says_and_passes_what_is_beside_it() {
     let annotation = |key: &str| json!({"scheduling": {"podAnnotations": {key: "x"}}});
     let service = |key: &str| json!({"services": {"rw": {"labels": {key: "x"}}}});
     let probes = |hang: u64| json!({"failover": {"probeIntervalMs": 500, "hangTimeoutMs": hang}});
+    let opens = |open: u64| json!({"failover": {"collectMs": 2000, "openMs": open}});
     let cases = [
         (
             json!({"serverIds": {"a": 3, "b": 3}}),
@@ -48,6 +49,7 @@ fn each_rule_refuses_what_it_says_and_passes_what_is_beside_it() {
             "belongs to the operator",
         ),
         (probes(900), probes(1000), "at least two probes"),
+        (opens(2599), opens(2600), "openMs has to span a promotion"),
         (
             json!({"replicasPerMaster": 1, "sync": {"durableAcks": 2}}),
             json!({"replicasPerMaster": 2, "sync": {"durableAcks": 2}}),

@@ -115,7 +115,9 @@ pub struct DoubleMasterSpec {
     /// How a dead or hung master is found.
     #[serde(default)]
     #[x_kube(validation = Rule::new("self.hangTimeoutMs >= 2 * self.probeIntervalMs")
-        .message("hangTimeoutMs has to span at least two probes"))]
+        .message("hangTimeoutMs has to span at least two probes"),
+        validation = Rule::new("!has(self.openMs) || self.openMs >= self.collectMs + self.hangTimeoutMs")
+        .message("openMs has to span a promotion: at least collectMs + hangTimeoutMs"))]
     pub failover: Failover,
 
     /// How the services are offered.

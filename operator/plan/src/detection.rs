@@ -73,6 +73,13 @@ pub enum Cause {
         /// Milliseconds since it was started.
         since_ms: u64,
     },
+    /// It has the claim and did not open.
+    NotOpened {
+        /// The claimed instance.
+        instance: InstanceName,
+        /// Milliseconds since the claim.
+        waited_ms: u64,
+    },
     /// It lives, and a person asked for another one.
     Requested,
     /// It lives, and its place goes.
@@ -97,6 +104,10 @@ impl std::fmt::Display for Cause {
             Self::DiskHung { unsynced_ms } => write!(f, "disk hung for {unsynced_ms} ms"),
             Self::Hung { silent_ms } => write!(f, "hung, silent for {silent_ms} ms"),
             Self::NotBack { since_ms } => write!(f, "not back {since_ms} ms after its start"),
+            Self::NotOpened {
+                instance,
+                waited_ms,
+            } => write!(f, "{instance} did not open within {waited_ms} ms"),
             Self::Requested => f.write_str("asked for"),
             Self::Leaving { why } => f.write_str(why),
             Self::Outdated { what } => write!(f, "outdated: {what}"),

@@ -1,6 +1,6 @@
 //! Which instance becomes the primary, and why not the others.
 //!
-//! Order: most records of the group's own origins, then most records in total (a version vector is a
+//! Order: one that did not open when it was claimed comes after all others; then most records of the group's own origins, then most records in total (a version vector is a
 //! partial order; the promotion collects the rest), then the present holder of the claim, then
 //! priority, then name. Only whole data: an instance that is not eligible is never chosen.
 
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tandem_api::InstanceName;
 use tandem_proto::status::InstanceStatus;
 
+use crate::claim::Passed;
 use crate::observed::{Observed, Process};
 use crate::timing::Timing;
 
@@ -70,6 +71,9 @@ pub struct Electorate<'a> {
     pub server_id: u32,
     /// The present holder of the claim, who wins ties of data.
     pub holder: Option<&'a InstanceName>,
+    /// Instances that were claimed lately and did not open: chosen last. What they alone hold is
+    /// collected from them.
+    pub passed: &'a [Passed],
 }
 
 /// Elects a primary.
@@ -79,6 +83,7 @@ pub fn elect(electorate: Electorate<'_>, observed: &Observed, timing: &Timing) -
         group,
         server_id,
         holder,
+        passed,
     } = electorate;
     let is_new = |name: &InstanceName| {
         observed
@@ -100,9 +105,14 @@ pub fn elect(electorate: Electorate<'_>, observed: &Observed, timing: &Timing) -
         let seen = observed.instances.get(name);
         seen.is_some_and(|seen| seen.placement.going().is_some())
     };
+    let attempts = |name: &InstanceName| {
+        let found = passed.iter().find(|passed| passed.instance == *name);
+        found.map_or((0, 0), |passed| (passed.times, passed.at_ms))
+    };
     ranked.sort_by_key(|(priority, candidate)| {
         (
             priority.is_none(),
+            attempts(&candidate.instance),
             Reverse(candidate.own_records),
             Reverse(candidate.total_records),
             is_leaving(&candidate.instance),
@@ -118,7 +128,10 @@ pub fn elect(electorate: Electorate<'_>, observed: &Observed, timing: &Timing) -
     let best = ranked.first().map(|(_, candidate)| candidate.clone());
     let candidates = ranked
         .into_iter()
-        .map(|(_, candidate)| explain(candidate, best.as_ref(), chosen.as_ref()))
+        .map(|(_, candidate)| {
+            let times = attempts(&candidate.instance).0;
+            explain(candidate, best.as_ref(), chosen.as_ref(), times)
+        })
         .collect();
     Election { chosen, candidates }
 }
@@ -181,6 +194,9 @@ fn consider(
             "not eligible: failed fsync".into(),
         );
     }
+    if status.volume_full {
+        return refuse(own_records, total_records, "its volume is full".into());
+    }
     if seen.placement.terminating {
         return refuse(own_records, total_records, "it is being ended".into());
     }
@@ -208,6 +224,7 @@ fn explain(
     mut candidate: Candidate,
     best: Option<&Candidate>,
     chosen: Option<&InstanceName>,
+    times: u32,
 ) -> Candidate {
     let (Some(best), Some(chosen)) = (best, chosen) else {
         return candidate;
@@ -215,7 +232,9 @@ fn explain(
     if candidate.instance == *chosen || !candidate.refused.is_empty() {
         return candidate;
     }
-    candidate.refused = if candidate.own_records < best.own_records {
+    candidate.refused = if times > 0 {
+        format!("was claimed and did not open, {times} times")
+    } else if candidate.own_records < best.own_records {
         format!(
             "holds {} own records, {chosen} {}",
             candidate.own_records, best.own_records

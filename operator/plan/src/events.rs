@@ -20,6 +20,8 @@ pub enum Reason {
     FirstPrimary,
     /// A primary was lost and another instance takes over.
     FailoverStarted,
+    /// A claimed instance did not open, and another one is claimed.
+    ClaimPassedOn,
     /// A restarted primary takes its role again.
     PrimaryResumes,
     /// `-rw` points at another writer.
@@ -61,6 +63,7 @@ impl Reason {
     pub fn severity(self) -> Severity {
         match self {
             Self::FailoverStarted
+            | Self::ClaimPassedOn
             | Self::WriterLost
             | Self::SlotLost
             | Self::OldWriterFenced

@@ -4,6 +4,7 @@
 //!                 no claim                     claimed, not open
 //!   Assembling ────────────▶ Opening ◀───────────────────────────┐
 //!       ▲                       │ promoted                       │ claim epoch + 1
+//!       │                       │   └─ not in its time: claim epoch + 2, another instance ──▶ Opening
 //!       │ restarted, no role    ▼          silence     vote      │
 //!       └─────────────────── Serving ─────▶ Suspect ───────▶ dead, a candidate
 //!                               ▲              │             dead, nobody (yet): Lost ─▶ restart
@@ -15,13 +16,17 @@
 //!   or made by the same plan: two planners, or a crash in between, cannot make two of one epoch;
 //! - an epoch is above any that an instance or a record of the group was seen to carry;
 //! - one disruptive step at a time: its effect is observed before the next is chosen;
-//! - an instance without whole data is never chosen.
+//! - an instance without whole data is never chosen;
+//! - an instance that lost its claim is shown a higher epoch before another one is promoted, as long
+//!   as it answers: so it never opens late; who does not answer is fenced when it comes back;
+//! - one that did not open comes last in the next choice, and has longer each time: no ping-pong.
 
 mod decide;
 mod decision;
 mod explain;
 mod fill;
 mod handover;
+mod pass_on;
 mod serve;
 
 pub use decide::decide;

@@ -30,6 +30,14 @@ pub enum Step {
         /// Whom it follows.
         primary: InstanceName,
     },
+    /// Tells an instance that lost its claim the epoch between that one and the present one: it never
+    /// opens under its own again, and does not write.
+    Withdraw {
+        /// The instance that did not open.
+        instance: InstanceName,
+        /// The epoch it is shown, one below the claim's.
+        epoch: u64,
+    },
     /// Points a replica, or an instance without role, at the primary.
     Follow {
         /// The follower.
@@ -102,6 +110,7 @@ impl Step {
         match self {
             Self::Promote { instance, .. }
             | Self::Fence { instance, .. }
+            | Self::Withdraw { instance, .. }
             | Self::Follow { instance, .. }
             | Self::Peer { instance, .. }
             | Self::Members { instance, .. }
@@ -120,6 +129,7 @@ impl Step {
         match self {
             Self::Promote { .. }
             | Self::Fence { .. }
+            | Self::Withdraw { .. }
             | Self::FullResync { .. }
             | Self::Restart { .. }
             | Self::Stop { .. }
@@ -137,17 +147,26 @@ impl Step {
         match self {
             Self::Promote { epoch, .. }
             | Self::Fence { epoch, .. }
+            | Self::Withdraw { epoch, .. }
             | Self::Follow { epoch, .. } => Some(*epoch),
             _ => None,
+        }
+    }
+
+    /// What the keys of all promotions under one claim begin with, whomever they collect from; of
+    /// other steps the key.
+    pub fn word(&self) -> String {
+        match self {
+            Self::Promote {
+                instance, epoch, ..
+            } => format!("promote {instance} epoch {epoch}"),
+            other => other.key(),
         }
     }
 
     /// Identifies repetitions of the same step, for back-off.
     pub fn key(&self) -> String {
         match self {
-            Self::Promote {
-                instance, epoch, ..
-            } => format!("promote {instance} {epoch}"),
             Self::Restart { instance, .. } => format!("restart {instance}"),
             Self::Replace { instance, .. } => format!("replace {instance}"),
             other => other.to_string(),
@@ -177,6 +196,7 @@ impl fmt::Display for Step {
             } => {
                 write!(f, "fence {instance} behind {primary} epoch {epoch}")
             }
+            Self::Withdraw { instance, epoch } => write!(f, "withdraw {instance} epoch {epoch}"),
             Self::Follow {
                 instance,
                 epoch,

@@ -30,7 +30,18 @@ pub struct Timing {
     pub assemble_ms: u64,
     /// Silence after which a running process is killed.
     pub restart_hung_ms: u64,
+    /// How long a claimed instance has to open before another one is claimed.
+    pub open_ms: u64,
 }
+
+/// Least time to open when nobody states one.
+const OPEN_MS_MIN: u64 = 2000;
+
+/// Doublings of the time to open, at most.
+const PATIENCE_DOUBLINGS_MAX: u32 = 4;
+
+/// Doublings of the rest of an instance that did not open, at most.
+const REST_DOUBLINGS_MAX: u32 = 6;
 
 impl From<&Failover> for Timing {
     fn from(spec: &Failover) -> Self {
@@ -43,7 +54,25 @@ impl From<&Failover> for Timing {
             collect_ms: spec.collect_ms,
             assemble_ms: spec.assemble_ms,
             restart_hung_ms: spec.restart_hung_ms,
+            open_ms: spec.open_ms.unwrap_or_else(|| default_open_ms(spec)),
         }
+    }
+}
+
+/// A promotion collects, recovers from a lost answer, and may meet an instance that has to boot.
+fn default_open_ms(spec: &Failover) -> u64 {
+    (spec.collect_ms + spec.assemble_ms + 2 * spec.hang_timeout_ms).max(OPEN_MS_MIN)
+}
+
+impl Timing {
+    /// How long a claimed instance has to open when another one did not before it, `times` in a row.
+    pub fn patience_ms(&self, times: u32) -> u64 {
+        self.open_ms << times.min(PATIENCE_DOUBLINGS_MAX)
+    }
+
+    /// How long an instance that did not open, `times` in a row, is not chosen without need.
+    pub fn rest_ms(&self, times: u32) -> u64 {
+        self.open_ms << times.min(REST_DOUBLINGS_MAX)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tandem_api::InstanceName;
 use tandem_plan::outcome::DesiredInstance;
-use tandem_plan::{Address, Step};
+use tandem_plan::{Address, Claim, Step};
 
 use crate::instance_client::{self, COMMAND_TIMEOUT, InstanceClient, Promotion};
 use crate::runtime::Runtime;
@@ -86,6 +86,12 @@ impl<R: Runtime> StepTask<R> {
                     .follow(*epoch, &primary)
                     .await?;
             }
+            Step::Withdraw { instance, epoch } => {
+                self.client(instance, COMMAND_TIMEOUT)
+                    .await?
+                    .demote(*epoch)
+                    .await?;
+            }
             Step::Peer {
                 instance,
                 peer,
@@ -132,20 +138,22 @@ impl<R: Runtime> StepTask<R> {
         let Some(epoch) = self.step.epoch() else {
             return Ok(());
         };
-        let holder = match &self.step {
-            Step::Promote { instance, .. } => instance,
-            Step::Fence { primary, .. } | Step::Follow { primary, .. } => primary,
-            _ => return Ok(()),
+        let fits = |claim: &Claim| match &self.step {
+            Step::Promote { instance, .. } => claim.epoch == epoch && claim.instance == *instance,
+            Step::Fence { primary, .. } | Step::Follow { primary, .. } => {
+                claim.epoch == epoch && claim.instance == *primary
+            }
+            Step::Withdraw { instance, .. } => {
+                claim.epoch == epoch + 1 && claim.instance != *instance
+            }
+            _ => true,
         };
         let claims = if self.step.is_disruptive() {
             self.runtime.claims_afresh().await?
         } else {
             self.runtime.claims().await?
         };
-        let is_present = claims
-            .values()
-            .any(|claim| claim.epoch == epoch && claim.instance == *holder);
-        if is_present {
+        if claims.values().any(fits) {
             Ok(())
         } else {
             Err(StepError::ClaimMoved { epoch })

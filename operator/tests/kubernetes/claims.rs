@@ -89,6 +89,8 @@ fn claim(epoch: u64, instance: &str) -> Claim {
         instance: InstanceName::parse(instance).unwrap(),
         at_ms: epoch,
         by_silence: false,
+        from: None,
+        passed: Vec::new(),
     }
 }
 

@@ -41,6 +41,11 @@ pub struct Failover {
     /// Silence after which a running process is killed and started again.
     #[schemars(range(min = 1000, max = 86_400_000))]
     pub restart_hung_ms: u64,
+    /// How long a claimed instance has to open before another one is claimed; when absent
+    /// `collectMs` + `assembleMs` + 2 `hangTimeoutMs`, at least 2000. Doubled each time.
+    #[schemars(range(min = 1000, max = 3_600_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open_ms: Option<u64>,
 }
 
 impl Default for Failover {
@@ -54,6 +59,7 @@ impl Default for Failover {
             collect_ms: 1000,
             assemble_ms: 3000,
             restart_hung_ms: 15_000,
+            open_ms: None,
         }
     }
 }

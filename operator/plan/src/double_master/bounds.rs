@@ -19,6 +19,7 @@ pub(super) fn check_intervals(timing: &Timing) -> Result<(), InvalidSpec> {
         ("collectMs", timing.collect_ms, 0, 600_000),
         ("assembleMs", timing.assemble_ms, 0, 3_600_000),
         ("restartHungMs", timing.restart_hung_ms, 1000, 86_400_000),
+        ("openMs", timing.open_ms, 1000, 7_200_000),
     ];
     for (field, found, least, most) in intervals {
         if !(least..=most).contains(&found) {
@@ -34,6 +35,13 @@ pub(super) fn check_intervals(timing: &Timing) -> Result<(), InvalidSpec> {
         return Err(InvalidSpec::HangTimeout {
             hang_ms: timing.hang_ms,
             probe_ms: timing.probe_interval_ms,
+        });
+    }
+    if timing.open_ms < timing.collect_ms + timing.hang_ms {
+        return Err(InvalidSpec::OpenTime {
+            open_ms: timing.open_ms,
+            collect_ms: timing.collect_ms,
+            hang_ms: timing.hang_ms,
         });
     }
     Ok(())

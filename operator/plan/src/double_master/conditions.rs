@@ -1,7 +1,9 @@
 //! Conditions: what holds of the whole, each with a stable word and what is missing.
 
+use tandem_api::InstanceName;
 use tandem_api::condition::{Condition, ConditionStatus, rfc3339};
 
+use super::state::SlotState;
 use super::steps::foreign_volume;
 use super::view::View;
 use crate::state::State;
@@ -12,8 +14,10 @@ pub(super) fn conditions(view: &View<'_>, previous: &[Condition]) -> Vec<Conditi
     let paired = paired(view);
     let redundant = redundant(view);
     let foreign = foreign_volumes(view);
+    let full = full_volumes(view);
     let ready = foreign
         .iter()
+        .chain(&full)
         .chain([&writable, &paired, &redundant])
         .find(|part| part.status != ConditionStatus::True)
         .map_or_else(
@@ -76,9 +80,10 @@ fn writable(view: &View<'_>) -> Condition {
     let states: Vec<String> = view
         .slots
         .iter()
-        .filter(|state| state.decision.state.serving().is_none())
-        .map(|state| format!("slot {}: {}", state.slot.name, state.decision.state))
+        .filter_map(|state| Some((state, not_writing(view, state)?)))
+        .map(|(state, why)| format!("slot {}: {why}", state.slot.name))
         .collect();
+    let has_target = has_target && states.len() < view.slots.len();
     let message = states.join("; ");
     if states.is_empty() {
         condition(
@@ -97,13 +102,51 @@ fn writable(view: &View<'_>) -> Condition {
             message,
         )
     } else {
+        let refuses = view
+            .slots
+            .iter()
+            .any(|state| state.decision.state.serving().is_some());
         let assembling = view
             .slots
             .iter()
             .any(|state| !matches!(state.decision.state, State::Lost { .. }));
-        let reason = if assembling { "Starting" } else { "NoMaster" };
+        let reason = match (refuses, assembling) {
+            (true, _) => "WritesRefused",
+            (false, true) => "Starting",
+            (false, false) => "NoMaster",
+        };
         condition(view, "Writable", ConditionStatus::False, reason, message)
     }
+}
+
+/// Why a slot takes no writes, when it does not.
+fn not_writing(view: &View<'_>, state: &SlotState<'_>) -> Option<String> {
+    let Some(primary) = state.decision.state.serving() else {
+        return Some(state.decision.state.to_string());
+    };
+    let status = view.observed.heard(primary, &view.valid.timing)?;
+    let why = status.not_writable_reason.as_deref().unwrap_or_default();
+    (!status.writable).then(|| format!("{primary} refuses writes: {why}"))
+}
+
+/// Instances that take nothing more until their volumes grow.
+fn full_volumes(view: &View<'_>) -> Option<Condition> {
+    let names: Vec<&str> = view
+        .slots
+        .iter()
+        .flat_map(|state| &state.instances)
+        .filter(|name| {
+            let status = view.observed.heard(name, &view.valid.timing);
+            status.is_some_and(|status| status.volume_full)
+        })
+        .map(InstanceName::as_str)
+        .collect();
+    let message = format!(
+        "no space left on the volume of {}; raise spec.storage.size, or make space",
+        names.join(", ")
+    );
+    (!names.is_empty())
+        .then(|| condition(view, "Ready", ConditionStatus::False, "VolumeFull", message))
 }
 
 fn paired(view: &View<'_>) -> Condition {

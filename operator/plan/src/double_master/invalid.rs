@@ -94,4 +94,17 @@ pub enum InvalidSpec {
         /// Probe interval.
         probe_ms: u64,
     },
+    /// The time to open does not span a promotion.
+    #[error(
+        "spec.failover.openMs is {open_ms}, and a promotion that collects for {collect_ms} ms and \
+         a silence of {hang_ms} ms have to fit into it; raise it, or leave it out"
+    )]
+    OpenTime {
+        /// Time to open.
+        open_ms: u64,
+        /// How long a promotion collects.
+        collect_ms: u64,
+        /// Hang timeout.
+        hang_ms: u64,
+    },
 }

@@ -163,7 +163,7 @@ fn move_slot(
     if !may_go {
         return Err(format!("slot {group}: {}", slot.decision.state));
     }
-    let mut wanted = candidates(valid, slot, Cause::Requested, is_forced, observed);
+    let mut wanted = candidates(valid, slot, Cause::Requested, is_forced, observed, clock);
     wanted
         .candidates
         .retain(|name| to.is_none_or(|to| to == name));
@@ -196,6 +196,7 @@ fn candidates(
     cause: Cause,
     is_forced: bool,
     observed: &Observed,
+    clock: Clock<'_>,
 ) -> Handover {
     let mut wanted = Handover {
         is_forced,
@@ -204,6 +205,18 @@ fn candidates(
         cause,
     };
     let holder = slot.claim.map(|claim| &claim.instance);
+    let rests = |name: &InstanceName| {
+        let passed = slot
+            .claim?
+            .passed
+            .iter()
+            .find(|passed| passed.instance == *name)?;
+        let left_ms = passed.rests_ms(clock.now_ms, clock.timing);
+        (left_ms > 0).then(|| {
+            let times = passed.times;
+            format!("it was claimed and did not open, {times} times; again in {left_ms} ms")
+        })
+    };
     for name in slot.members.iter().filter(|name| Some(*name) != holder) {
         let placement = observed.instances.get(name).map(|seen| &seen.placement);
         let going = placement.and_then(|placement| placement.going());
@@ -212,6 +225,10 @@ fn candidates(
             Some("it does not stream from the primary".to_string())
         } else if let Some(going) = going {
             Some(format!("it goes, too: {going}"))
+        } else if !matches!(wanted.cause, Cause::Requested)
+            && let Some(why) = rests(name)
+        {
+            Some(why)
         } else if matches!(wanted.cause, Cause::Outdated { .. }) {
             outdated.map(|what| format!("it is outdated, too: {what}"))
         } else if matches!(wanted.cause, Cause::Surplus) && name.ordinal() > valid.replicas {
@@ -259,7 +276,7 @@ pub(super) fn move_primaries(
             slot.decision.waits_for.push(Waiting::new(what, why));
             continue;
         }
-        let wanted = candidates(valid, slot, cause, false, observed);
+        let wanted = candidates(valid, slot, cause, false, observed, clock);
         match hand_over(slot.group(), claim, wanted, observed, clock) {
             Ok(_) if waits => slot.decision.waits_for.push(Waiting::new(what, LEAVING)),
             Ok(decision) => slot.decision = decision,

@@ -106,7 +106,7 @@ pub fn plan(
     let instances = desired(&slots);
     let explanations = slots
         .iter()
-        .map(|slot| explain(slot.group(), &slot.decision, observed, &valid.timing))
+        .map(|slot| explain(slot.group(), &slot.decision, observed, clock))
         .collect();
     let released = released(valid, &slots, &steps, &services, observed);
     let [a, b] = slots;
@@ -238,6 +238,7 @@ fn claim_event(state: &SlotState<'_>, now_ms: u64) -> Option<Event> {
         return Some(Event::new(Reason::PrimaryResumes, message));
     };
     let reason = match start.kind {
+        _ if matches!(start.cause, Some(Cause::NotOpened { .. })) => Reason::ClaimPassedOn,
         Kind::First => Reason::FirstPrimary,
         Kind::Failover => Reason::FailoverStarted,
         Kind::Resume => Reason::PrimaryResumes,

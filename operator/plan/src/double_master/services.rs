@@ -174,7 +174,18 @@ pub(super) fn service_events(
         };
         let reason = if after.is_some() { switched } else { lost };
         let to = after.map_or("nobody", InstanceName::as_str);
-        events.push(Event::new(reason, format!("{service}: {from} -> {to}")));
+        let is_full = before
+            .and_then(|name| observed.instances.get(name)?.last_status())
+            .is_some_and(|status| status.volume_full);
+        let why = if is_full {
+            format!("; the volume of {from} is full")
+        } else {
+            String::new()
+        };
+        events.push(Event::new(
+            reason,
+            format!("{service}: {from} -> {to}{why}"),
+        ));
     }
     events
 }

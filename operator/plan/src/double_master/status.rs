@@ -139,9 +139,11 @@ fn describe(member: &mut MemberStatus, status: &InstanceStatus, observed: &Obser
         .collect();
     let is_writer = crate::observed::is_writer(status.role);
     let not_writable = status.not_writable_reason.iter().filter(|_| is_writer);
+    let full = (status.volume_full && !is_writer).then_some("no space left on its volume");
     let reasons: Vec<&str> = not_writable
         .chain(&status.not_eligible_reason)
         .map(String::as_str)
+        .chain(full)
         .collect();
     member.reason = reasons.join("; ");
 }

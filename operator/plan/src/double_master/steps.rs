@@ -120,6 +120,7 @@ fn held_back(step: &Step, observed: &Observed) -> Option<String> {
     if let Some(busy) = busy {
         let goes_through = match step {
             Step::Promote { .. } => !busy.starts_with("promote"),
+            Step::Withdraw { .. } => !busy.starts_with("withdraw"),
             Step::Start { .. } | Step::Restart { .. } => {
                 !busy.starts_with("start") && !busy.starts_with("restart")
             }
@@ -309,7 +310,7 @@ fn plan_members(valid: &Validated, own: &SlotState<'_>, observed: &Observed) -> 
 
 fn event(step: &Step, observed: &Observed) -> Option<Event> {
     match step {
-        Step::Promote { .. } | Step::Members { .. } => None,
+        Step::Promote { .. } | Step::Withdraw { .. } | Step::Members { .. } => None,
         Step::Fence {
             instance,
             epoch,

@@ -204,11 +204,28 @@ mod tests {
                 r#"{"failover": {"hangTimeoutMs": 400}}"#,
                 "hangTimeoutMs is 400",
             ),
+            (r#"{"failover": {"openMs": 999}}"#, "openMs is 999; give"),
+            (
+                r#"{"failover": {"openMs": 3000, "collectMs": 2500}}"#,
+                "openMs is 3000, and a promotion",
+            ),
         ];
         for (spec, wanted) in cases {
             let error = validate(&object(spec)).unwrap_err().to_string();
             assert!(error.contains(wanted), "{spec}: {error}");
         }
+    }
+
+    #[test]
+    fn the_time_to_open_follows_from_the_other_intervals_unless_it_is_stated() {
+        let open_ms = |spec: &str| validate(&object(spec)).unwrap().timing.open_ms;
+        assert_eq!(open_ms("{}"), 5200);
+        assert_eq!(open_ms(r#"{"failover": {"collectMs": 9000}}"#), 13_200);
+        assert_eq!(
+            open_ms(r#"{"failover": {"collectMs": 0, "assembleMs": 0}}"#),
+            2000
+        );
+        assert_eq!(open_ms(r#"{"failover": {"openMs": 7000}}"#), 7000);
     }
 
     #[test]
@@ -221,6 +238,8 @@ mod tests {
             instance: holder.clone(),
             at_ms: 0,
             by_silence: false,
+            from: None,
+            passed: Vec::new(),
         };
         let lowest = valid.name.instance(&slot.name, 0);
         assert_eq!(

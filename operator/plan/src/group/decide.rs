@@ -4,7 +4,8 @@ use tandem_api::InstanceName;
 use tandem_proto::status::InstanceStatus;
 
 use super::decision::{Blocked, Clock, Decision, Group, Vacancy};
-use super::fill::{fill, fill_when_assembled, highest_seen, promotion};
+use super::fill::{fill, fill_when_assembled, has_opened, next_step};
+use super::pass_on::{Passing, pass_on};
 use super::serve::serving;
 use crate::claim::Claim;
 use crate::detection::{Judgement, Testimony, Verdict, Witness, judge};
@@ -46,7 +47,16 @@ pub fn decide(group: Group<'_>, observed: &Observed, clock: Clock<'_>) -> Decisi
             format!("{holder}"),
             "its process was just started",
         ),
-        Verdict::Suspect { missing } => suspect(claim, &missing, &witnesses),
+        // Nobody watches one that never had the role: there is no majority to lose contact with it.
+        Verdict::Suspect { missing } => match pass_on(group, claim, &witnesses, observed, clock) {
+            Passing::To(decision) => *decision,
+            Passing::Nobody(blocked) => {
+                let mut decision = suspect(claim, &missing, &witnesses);
+                decision.blocked = Some(blocked);
+                decision
+            }
+            Passing::NotDue => suspect(claim, &missing, &witnesses),
+        },
         Verdict::Dead(cause) => {
             let quiet_until_ms = claim.at_ms.saturating_add(clock.timing.quiet_ms);
             if claim.by_silence && cause.is_silence() && clock.now_ms < quiet_until_ms {
@@ -133,6 +143,8 @@ fn adopt_newer_writer(
             instance: name.clone(),
             at_ms: clock.now_ms,
             by_silence: false,
+            from: Some(name.clone()),
+            passed: claim.map_or_else(Vec::new, |claim| claim.passed.clone()),
         },
     });
     Some(decision)
@@ -145,10 +157,30 @@ fn with_living_holder(
     observed: &Observed,
     clock: Clock<'_>,
 ) -> Decision {
-    let holder = &claim.instance;
     if is_writer(status.role) && status.epoch == claim.epoch {
         return serving(group, claim, observed, clock);
     }
+    let overdue = match pass_on(group, claim, &[], observed, clock) {
+        Passing::To(decision) => return *decision,
+        Passing::Nobody(blocked) => Some(blocked),
+        Passing::NotDue => None,
+    };
+    let mut decision = opening(group, claim, status, observed, clock);
+    if decision.blocked.is_none() {
+        decision.blocked = overdue;
+    }
+    decision
+}
+
+/// A claimed instance that answers is promoted.
+fn opening(
+    group: Group<'_>,
+    claim: &Claim,
+    status: &InstanceStatus,
+    observed: &Observed,
+    clock: Clock<'_>,
+) -> Decision {
+    let holder = &claim.instance;
     let opening = State::Opening {
         primary: holder.clone(),
         epoch: claim.epoch,
@@ -163,10 +195,10 @@ fn with_living_holder(
     }
     // An epoch that somebody saw in use, and that its holder knows nothing of: its data are gone. That
     // life is over, and what it wrote is not written again under the same epoch.
-    let was_used = highest_seen(group, None, observed) >= claim.epoch;
+    let was_used = has_opened(group, claim, observed);
     if status.epoch < claim.epoch && status.eligible && !was_used {
         let mut decision = Decision::in_state(opening);
-        decision.disruptive = Some(promotion(group, claim, observed, clock));
+        decision.disruptive = Some(next_step(group, claim, observed, clock));
         return decision;
     }
     let vacancy = Vacancy {

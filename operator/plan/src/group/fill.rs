@@ -3,7 +3,8 @@
 use tandem_api::InstanceName;
 
 use super::decision::{Blocked, Clock, Decision, Group, Vacancy};
-use crate::claim::Claim;
+use super::pass_on::withdrawal;
+use crate::claim::{Before, Claim};
 use crate::detection::{Cause, is_booting};
 use crate::election::{Candidate, Electorate, elect, held};
 use crate::failover_start::{FailoverStart, Kind, Loss};
@@ -43,11 +44,14 @@ pub(super) fn fill_when_assembled(
 pub(super) fn fill(
     group: Group<'_>,
     claim: Option<&Claim>,
-    vacancy: Vacancy,
+    mut vacancy: Vacancy,
     observed: &Observed,
     clock: Clock<'_>,
 ) -> Decision {
     let holder = claim.map(|claim| &claim.instance);
+    let passed = claim.map_or_else(Vec::new, |claim| {
+        claim.passed_lately(clock.now_ms, clock.timing)
+    });
     let eligible: Vec<InstanceName> = group
         .instances
         .iter()
@@ -59,30 +63,33 @@ pub(super) fn fill(
         group: group.instances,
         server_id: group.server_id,
         holder,
+        passed: &passed,
     };
     let mut election = elect(electorate, observed, clock.timing);
     let Some(chosen) = election.chosen else {
         return nobody(&vacancy, &election.candidates);
     };
-    if let (Some(cause), Some(old)) = (&vacancy.cause, &vacancy.old) {
+    if let (Some(cause), Some(holder)) = (&vacancy.cause, holder) {
+        let (own_records, total_records) = held_by(holder, group.server_id, observed);
         election.candidates.push(Candidate {
-            instance: old.clone(),
-            own_records: held_by(old, group.server_id, observed).0,
-            total_records: held_by(old, group.server_id, observed).1,
+            instance: holder.clone(),
+            own_records,
+            total_records,
             refused: cause.to_string(),
         });
     }
-    let new = Claim {
-        epoch: highest_seen(group, claim, observed) + 1,
-        instance: chosen,
-        at_ms: clock.now_ms,
-        by_silence: vacancy.cause.as_ref().is_some_and(Cause::is_silence),
-    };
+    let before = before(group, claim, observed);
+    let mut new = before.next(chosen, clock.now_ms, clock.timing);
+    new.by_silence = vacancy.cause.as_ref().is_some_and(Cause::is_silence);
+    if !before.is_open && new.from.is_some() {
+        // What may be missing was written by the last one that was open.
+        vacancy.old.clone_from(&new.from);
+    }
     let mut decision = Decision::in_state(State::Opening {
         primary: new.instance.clone(),
         epoch: new.epoch,
     });
-    decision.disruptive = Some(promotion(group, &new, observed, clock));
+    decision.disruptive = Some(next_step(group, &new, observed, clock));
     decision.failover = Some(start_report(
         group,
         claim,
@@ -141,7 +148,7 @@ pub(super) fn start_report(
 ) -> FailoverStart {
     let kind = match claim {
         None => Kind::First,
-        Some(claim) if claim.instance == new.instance => Kind::Resume,
+        Some(_) if vacancy.old.as_ref() == Some(&new.instance) => Kind::Resume,
         Some(_) => Kind::Failover,
     };
     let old_seen = vacancy
@@ -190,8 +197,26 @@ fn held_by(name: &InstanceName, server_id: u32, observed: &Observed) -> (u64, u6
     status.map_or((0, 0), |status| held(status, server_id))
 }
 
+/// What the next claim of a group follows.
+pub(super) fn before<'a>(
+    group: Group<'_>,
+    claim: Option<&'a Claim>,
+    observed: &Observed,
+) -> Before<'a> {
+    Before {
+        claim,
+        is_open: claim.is_some_and(|claim| has_opened(group, claim, observed)),
+        epoch: highest_seen(group, claim, observed),
+    }
+}
+
+/// Whether anybody was ever seen to know the epoch of a claim: its instance has written under it.
+pub(super) fn has_opened(group: Group<'_>, claim: &Claim, observed: &Observed) -> bool {
+    highest_seen(group, None, observed) >= claim.epoch
+}
+
 /// The highest epoch of the group that anybody was ever seen to know.
-pub(super) fn highest_seen(group: Group<'_>, claim: Option<&Claim>, observed: &Observed) -> u64 {
+fn highest_seen(group: Group<'_>, claim: Option<&Claim>, observed: &Observed) -> u64 {
     let of_instances = group
         .instances
         .iter()
@@ -217,6 +242,17 @@ pub(super) fn highest_seen(group: Group<'_>, claim: Option<&Claim>, observed: &O
         .chain(claim.map(|claim| claim.epoch))
         .max()
         .unwrap_or(0)
+}
+
+/// Towards the promotion of a claimed instance: first, whoever lost the claim is told so.
+pub(super) fn next_step(
+    group: Group<'_>,
+    claim: &Claim,
+    observed: &Observed,
+    clock: Clock<'_>,
+) -> Step {
+    withdrawal(group, claim, observed, clock)
+        .unwrap_or_else(|| promotion(group, claim, observed, clock))
 }
 
 pub(super) fn promotion(

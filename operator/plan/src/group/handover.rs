@@ -4,7 +4,7 @@
 use tandem_api::InstanceName;
 
 use super::decision::{Clock, Decision, Group, Vacancy};
-use super::fill::{highest_seen, promotion, start_report};
+use super::fill::{before, next_step, start_report};
 use crate::claim::Claim;
 use crate::detection::Cause;
 use crate::election::{Candidate, Electorate, elect};
@@ -34,11 +34,13 @@ pub fn hand_over(
     observed: &Observed,
     clock: Clock<'_>,
 ) -> Result<Decision, String> {
+    let passed = claim.passed_lately(clock.now_ms, clock.timing);
     let electorate = Electorate {
         candidates: &wanted.candidates,
         group: group.instances,
         server_id: group.server_id,
         holder: None,
+        passed: &passed,
     };
     let mut election = elect(electorate, observed, clock.timing);
     election.candidates.extend(wanted.refused);
@@ -58,12 +60,7 @@ pub fn hand_over(
             )
         });
     };
-    let new = Claim {
-        epoch: highest_seen(group, Some(claim), observed) + 1,
-        instance: chosen,
-        at_ms: clock.now_ms,
-        by_silence: false,
-    };
+    let new = before(group, Some(claim), observed).next(chosen, clock.now_ms, clock.timing);
     let kind = if wanted.is_forced {
         Kind::Failover
     } else {
@@ -78,7 +75,7 @@ pub fn hand_over(
         primary: new.instance.clone(),
         epoch: new.epoch,
     });
-    decision.disruptive = Some(promotion(group, &new, observed, clock));
+    decision.disruptive = Some(next_step(group, &new, observed, clock));
     let mut start = start_report(
         group,
         Some(claim),

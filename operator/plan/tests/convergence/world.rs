@@ -265,6 +265,7 @@ impl World {
             members: instance.members.clone(),
             last_sync_age_ms: 0,
             poisoned: false,
+            volume_full: false,
             clock_skew_ms: 0,
         }
     }
@@ -356,6 +357,17 @@ impl World {
                     return Ok(Err("claim moved on".into()));
                 }
                 Ok(self.follow(instance, *epoch, primary))
+            }
+            Step::Withdraw { instance, epoch } => {
+                let lost = |claim: &Claim| claim.epoch == epoch + 1 && claim.instance != *instance;
+                if !self.claims.values().any(lost) {
+                    return Ok(Err("claim moved on".into()));
+                }
+                let told = self.instances.get_mut(instance).ok_or("unknown")?;
+                told.epoch = told.epoch.max(*epoch);
+                told.role = Role::Waiting;
+                told.links.clear();
+                Ok(Ok(()))
             }
             Step::Peer { instance, peer, .. } => {
                 self.link(instance, peer, LinkKind::Peer);

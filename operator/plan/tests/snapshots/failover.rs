@@ -204,7 +204,7 @@ fn a_full_disk_moves_rw_but_promotes_nobody() {
     .assert_eq(&text_of(&format!(
         "{WHOLE}
 instances:
-  dm-a-0: {{role: double_master, epoch: 1, peer: dm-b-0, read_only: true}}
+  dm-a-0: {{role: double_master, epoch: 1, peer: dm-b-0, volume_full: true}}
   dm-a-1: {{role: replica, epoch: 1, follows: dm-a-0}}
   dm-b-0: {{role: double_master, epoch: 1, peer: dm-a-0}}
   dm-b-1: {{role: replica, epoch: 1, follows: dm-b-0}}

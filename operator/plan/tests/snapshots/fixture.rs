@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use tandem_api::{DoubleMaster, DoubleMasterSpec, GroupName, InstanceName, ServiceName};
+use tandem_plan::claim::Passed;
 use tandem_plan::double_master::{DoubleMasterPlan, plan, validate};
 use tandem_plan::observed::is_writer;
 use tandem_plan::{
@@ -56,6 +57,9 @@ struct ClaimFixture {
     age: u64,
     #[serde(default)]
     by_silence: bool,
+    from: Option<InstanceName>,
+    #[serde(default)]
+    passed: Vec<Passed>,
 }
 
 fn minute() -> u64 {
@@ -98,6 +102,7 @@ struct InstanceFixture {
     priority: u32,
     read_only: bool,
     poisoned: bool,
+    volume_full: bool,
     unsynced: u64,
     members: Vec<u32>,
 }
@@ -127,6 +132,7 @@ impl Default for InstanceFixture {
             priority: 100,
             read_only: false,
             poisoned: false,
+            volume_full: false,
             unsynced: 0,
             members: vec![1, 2],
         }
@@ -161,6 +167,8 @@ pub(crate) fn plan_of(yaml: &str) -> DoubleMasterPlan {
                         instance: claim.instance,
                         at_ms,
                         by_silence: claim.by_silence,
+                        from: claim.from,
+                        passed: claim.passed,
                     },
                 )
             })
@@ -271,8 +279,13 @@ fn status(name: &InstanceName, fixture: InstanceFixture) -> InstanceStatus {
         epoch: fixture.epoch,
         incarnation: None,
         role: fixture.role,
-        writable: is_writer(fixture.role) && !fixture.read_only && !fixture.poisoned,
-        not_writable_reason: None,
+        writable: is_writer(fixture.role)
+            && !fixture.read_only
+            && !fixture.poisoned
+            && !fixture.volume_full,
+        not_writable_reason: fixture
+            .volume_full
+            .then(|| "no space left for the log".into()),
         eligible: fixture.not_eligible.is_none(),
         not_eligible_reason: fixture.not_eligible,
         priority: fixture.priority,
@@ -291,6 +304,7 @@ fn status(name: &InstanceName, fixture: InstanceFixture) -> InstanceStatus {
         members: fixture.members,
         last_sync_age_ms: 0,
         poisoned: fixture.poisoned,
+        volume_full: fixture.volume_full,
         clock_skew_ms: 0,
     }
 }

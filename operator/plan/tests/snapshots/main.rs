@@ -10,6 +10,7 @@ mod failover;
 mod fixture;
 mod formation;
 mod moves;
+mod opening;
 mod repair;
 
 /// Both slots whole, one replica each: what the cases below vary.

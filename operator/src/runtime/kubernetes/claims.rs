@@ -16,7 +16,9 @@ use tandem_api::{GroupName, InstanceName};
 use tandem_plan::Claim;
 use tandem_plan::outcome::ClaimStep;
 
-use super::names::{self, BY_SILENCE, CLAIMED_AT, FIELD_OWNER, slot_labels};
+use super::names::{
+    self, BY_SILENCE, CLAIMED_AT, CLAIMED_FROM, FIELD_OWNER, PASSED_OVER, slot_labels,
+};
 use super::wanted::Wanted;
 use super::world::World;
 use crate::error::Error;
@@ -38,6 +40,10 @@ pub fn read(lease: &Lease) -> Option<Claim> {
             .and_then(|text| text.parse().ok())
             .unwrap_or(0),
         by_silence: annotation(BY_SILENCE).is_some_and(|text| text == "true"),
+        from: annotation(CLAIMED_FROM).and_then(|text| InstanceName::parse(text).ok()),
+        passed: annotation(PASSED_OVER)
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default(),
     })
 }
 
@@ -59,6 +65,17 @@ fn write(wanted: &Wanted, mut lease: Lease, step: &ClaimStep) -> Lease {
     annotations.insert(labels::EPOCH.into(), claim.epoch.to_string());
     annotations.insert(CLAIMED_AT.into(), claim.at_ms.to_string());
     annotations.insert(BY_SILENCE.into(), claim.by_silence.to_string());
+    let passed = serde_json::to_string(&claim.passed).ok();
+    let rest = [
+        (CLAIMED_FROM, claim.from.as_ref().map(ToString::to_string)),
+        (PASSED_OVER, passed.filter(|_| !claim.passed.is_empty())),
+    ];
+    for (key, value) in rest {
+        match value {
+            Some(value) => annotations.insert(key.into(), value),
+            None => annotations.remove(key),
+        };
+    }
     let spec = lease.spec.get_or_insert_with(LeaseSpec::default);
     spec.holder_identity = Some(claim.instance.to_string());
     spec.lease_transitions = Some(i32::try_from(claim.epoch).unwrap_or(i32::MAX));
@@ -154,6 +171,7 @@ impl Claims<'_> {
 #[cfg(test)]
 mod tests {
     use tandem_api::DoubleMaster;
+    use tandem_plan::claim::Passed;
 
     use super::*;
 
@@ -168,6 +186,13 @@ mod tests {
             instance: InstanceName::parse("dm-a-1").unwrap(),
             at_ms: 1_795_261_439_123,
             by_silence: true,
+            from: Some(InstanceName::parse("dm-a-0").unwrap()),
+            passed: vec![Passed {
+                instance: InstanceName::parse("dm-a-2").unwrap(),
+                epoch: 7,
+                at_ms: 1_795_261_439_000,
+                times: 2,
+            }],
         };
         let step = ClaimStep {
             group: GroupName::a(),
@@ -175,9 +200,19 @@ mod tests {
             claim: claim.clone(),
         };
         let lease = write(&wanted, Lease::default(), &step);
-        assert_eq!(read(&lease), Some(claim));
+        assert_eq!(read(&lease), Some(claim.clone()));
         assert_eq!(group(&lease), Some(GroupName::a()));
         assert_eq!(lease.metadata.name.as_deref(), Some("dm-a"));
+        let plain = Claim {
+            from: None,
+            passed: Vec::new(),
+            ..claim
+        };
+        let step = ClaimStep {
+            claim: plain.clone(),
+            ..step
+        };
+        assert_eq!(read(&write(&wanted, lease, &step)), Some(plain));
     }
 
     #[test]

@@ -41,6 +41,10 @@ pub const REVISION_PARTS: &str = "tandem.dev/revision-parts";
 pub const CLAIMED_AT: &str = "tandem.dev/claimed-at-ms";
 /// Annotation of a claim: whether it rests on silence alone.
 pub const BY_SILENCE: &str = "tandem.dev/by-silence";
+/// Annotation of a claim: who had the role open last.
+pub const CLAIMED_FROM: &str = "tandem.dev/claimed-from";
+/// Annotation of a claim: instances that were claimed lately and did not open, as JSON.
+pub const PASSED_OVER: &str = "tandem.dev/passed-over";
 /// Taint of a node whose pods and volumes may be taken for gone.
 pub const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 

@@ -100,6 +100,8 @@ mod tests {
             instance: InstanceName::parse(instance).unwrap(),
             at_ms: epoch,
             by_silence: false,
+            from: None,
+            passed: Vec::new(),
         }
     }
 
