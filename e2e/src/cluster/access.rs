@@ -133,6 +133,8 @@ async fn connect(kubeconfig: Option<&Path>) -> Result<Client> {
         }
         None => Config::from_kubeconfig(&options).await,
     };
-    Client::try_from(config.context("the kubeconfig is of no use")?)
-        .context("failed to make a client of the API")
+    let mut config = config.context("the kubeconfig is of no use")?;
+    // A refusal is told at once: stories look again themselves, and some are about it.
+    config.default_retry = false;
+    Client::try_from(config).context("failed to make a client of the API")
 }

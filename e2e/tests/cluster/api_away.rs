@@ -36,7 +36,7 @@ fn api_away_and_rights_taken_cost_no_write_and_are_made_up_for() {
         begun.elapsed().as_secs_f64()
     ));
 
-    let bindings: Vec<RoleBinding> = stage.list("app.kubernetes.io/name=tandem").unwrap();
+    let bindings: Vec<RoleBinding> = stage.list("app.kubernetes.io/instance=tandem").unwrap();
     assert!(!bindings.is_empty());
     for binding in &bindings {
         stage

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use tandem_api::DoubleMaster;
-use tandem_e2e::cluster::pair::{HEAL_LIMIT, usual_spec};
+use tandem_e2e::cluster::pair::{HEAL_LIMIT, master, usual_spec};
 use tandem_e2e::cluster::{Clients, Operator, Pair, Stage, wait_until};
 
 use super::roll_watch::lives;
@@ -121,13 +121,19 @@ fn roll_volumes_are_kept_adopted_or_deleted_as_the_policy_says() {
         "server ids and identities come from the volumes"
     );
     for slot in ["a", "b"] {
-        let epoch = |status: &tandem_api::double_master::DoubleMasterStatus| {
-            let of = status.members.iter().filter(|member| member.slot == slot);
-            of.map(|member| member.epoch).max()
-        };
+        let (old, new) = (
+            master(&before, slot).unwrap(),
+            master(&after, slot).unwrap(),
+        );
+        assert_ne!(old.incarnation, new.incarnation, "slot {slot}: a new life");
+        let is_same = old.name == new.name && old.epoch == new.epoch;
         assert!(
-            epoch(&after) > epoch(&before),
-            "slot {slot}: a new life, a higher epoch"
+            is_same || new.epoch > old.epoch,
+            "slot {slot}: from {} at {} to {} at {}",
+            old.name,
+            old.epoch,
+            new.name,
+            new.epoch
         );
     }
     let clients = Clients::start(&pair, "second").unwrap();
