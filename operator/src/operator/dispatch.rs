@@ -15,7 +15,7 @@ use tandem_api::double_master::DoubleMasterStatus;
 use tandem_api::{Condition, ConditionStatus, DoubleMaster};
 use tandem_plan::Request;
 use tandem_plan::double_master::Validated;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::task::JoinSet;
 
 use super::announce;
@@ -35,6 +35,9 @@ use crate::view::Announcer;
 const ROUND_PAUSE: Duration = Duration::from_millis(10);
 /// A resource that could not be begun is tried again after this.
 const AGAIN: Duration = Duration::from_secs(2);
+/// So many resources are begun at once: a dozen calls each, which the calls of others, a failover's
+/// among them, do not have to wait behind.
+const BEGINNERS: usize = 8;
 
 /// The controllers.
 pub(super) struct Dispatcher {
@@ -42,6 +45,7 @@ pub(super) struct Dispatcher {
     image: String,
     metrics: Arc<Metrics>,
     recorder: Recorder,
+    beginning: Arc<Semaphore>,
     running: BTreeMap<Key, Running>,
 }
 
@@ -68,6 +72,7 @@ impl Dispatcher {
             image,
             metrics,
             recorder,
+            beginning: Arc::new(Semaphore::new(BEGINNERS)),
             running: BTreeMap::new(),
         }
     }
@@ -186,6 +191,7 @@ impl Dispatcher {
             specification: specification.subscribe(),
             kept: Arc::clone(&kept),
             recorder: self.recorder.clone(),
+            beginning: Arc::clone(&self.beginning),
             metrics: Arc::clone(&self.metrics),
         };
         let mut tasks = JoinSet::new();
@@ -256,10 +262,16 @@ struct Start {
     specification: watch::Receiver<Arc<Validated>>,
     kept: Arc<Notify>,
     recorder: Recorder,
+    beginning: Arc<Semaphore>,
     metrics: Arc<Metrics>,
 }
 
 impl Start {
+    /// Waits until few enough others are being begun; never closed, so never refused.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.beginning.acquire().await.ok()
+    }
+
     async fn run(self) {
         let mut tasks = JoinSet::new();
         let (announcer, said) = Announcer::channel();
@@ -279,7 +291,10 @@ impl Start {
                 }
             };
             let world = Arc::clone(self.runtime.world());
-            match ReportMap::open(world, &self.runtime.wanted(), Arc::new(told)).await {
+            let turn = self.turn().await;
+            let opened = ReportMap::open(world, &self.runtime.wanted(), Arc::new(told)).await;
+            drop(turn);
+            match opened {
                 Ok((store, last, writing)) => {
                     tasks.spawn(writing);
                     break (store, last);
@@ -292,9 +307,17 @@ impl Start {
         };
         let name = self.runtime.wanted().valid.name.clone();
         let journal = Journal::new(name, Box::new(store), last, announcer.clone());
-        let mut keeper = Keeper::new(Arc::clone(&self.runtime), announcer.clone(), self.kept);
+        let mut keeper = Keeper::new(
+            Arc::clone(&self.runtime),
+            announcer.clone(),
+            Arc::clone(&self.kept),
+        );
         // Accounts and configuration before the first pod.
-        while let Err(error) = keeper.keep().await {
+        loop {
+            let turn = self.turn().await;
+            let kept = keeper.keep().await;
+            drop(turn);
+            let Err(error) = kept else { break };
             tracing::warn!(resource = %self.key, error = %chain(&error), "objects not made, trying again");
             tokio::time::sleep(AGAIN).await;
         }
