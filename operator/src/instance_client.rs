@@ -183,10 +183,14 @@ impl InstanceClient {
         self.tandem("TANDEM MEMBERS", &arguments).await
     }
 
-    /// `SLAVEOF`: a full resync, by merge, from the peer.
-    pub async fn full_resync(&mut self, source: &Address) -> Result<(), Error> {
+    /// `SLAVEOF`: a full resync, by merge from the peer; with `force` it takes the source's state
+    /// instead of its own, as a replica does.
+    pub async fn full_resync(&mut self, source: &Address, force: bool) -> Result<(), Error> {
         let mut command = redis::cmd("SLAVEOF");
         command.arg(&source.host).arg(source.port);
+        if force {
+            command.arg("force");
+        }
         self.query::<redis::Value>("SLAVEOF", &command)
             .await
             .map(drop)

@@ -22,6 +22,8 @@ pub struct Seen {
     pub process: Process,
     /// Number of this life of its process; changes with each start.
     pub life: u64,
+    /// Whether this life began before this runtime looked.
+    pub ran_before: bool,
     /// Where it serves clients; without host while it has no address.
     pub address: Address,
     /// Where and how it stands.

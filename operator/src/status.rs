@@ -283,6 +283,7 @@ async fn ask(
         silent_ms: 0,
         missed_probes: 0,
         unsynced_ms: 0,
+        ran_before: false,
         busy: None,
         placement: Placement::default(),
         settings: None,

@@ -18,7 +18,9 @@
 //!
 //! Three things are facts and need no vote: the process has ended; the instance itself says that it
 //! cannot make writes durable (failed or hung disk); a restarted process that never answered, which
-//! cannot write because it boots without a role.
+//! cannot write because it boots without a role. A process that ran before the operator came is not
+//! taken for a restarted one as long as somebody hears it, and the vote on it needs no more time than
+//! twice the silence that counts.
 
 use serde::{Deserialize, Serialize};
 use tandem_api::InstanceName;
@@ -189,10 +191,30 @@ pub fn judge(
     let Some(seen) = seen.filter(|seen| seen.process != Process::Absent) else {
         return not_started(suspect, observed);
     };
-    if let Some(judgement) = by_own_word(seen, timing) {
-        return judgement;
+    let own = by_own_word(seen, timing);
+    match own {
+        Some(own) if seen.ran_before && !seen.has_answered() => {
+            let vote = by_vote(suspect, seen, observers, observed, timing);
+            at_first_sight(own, vote, seen.silent_ms, timing)
+        }
+        Some(own) => own,
+        None => by_vote(suspect, seen, observers, observed, timing),
     }
-    by_vote(suspect, seen, observers, observed, timing)
+}
+
+/// The verdict on an instance that ran before the operator came and has not answered it: those who
+/// watched it all the time need not be waited for, and are believed when they hear it.
+fn at_first_sight(own: Judgement, vote: Judgement, silent_ms: u64, timing: &Timing) -> Judgement {
+    let is_heard = vote
+        .witnesses
+        .iter()
+        .skip(1)
+        .any(|witness| matches!(witness.testimony, Testimony::Alive { .. }));
+    match (&own.verdict, &vote.verdict) {
+        (_, Verdict::Dead(_)) if silent_ms >= 2 * timing.hang_ms => vote,
+        (Verdict::Dead(_), _) if is_heard => vote,
+        _ => own,
+    }
 }
 
 /// Whether an instance is about to answer for the first time in this life of its process.

@@ -6,6 +6,7 @@ mod health;
 mod invalid;
 mod moves;
 mod plan;
+mod resync;
 mod roll;
 mod services;
 mod state;

@@ -34,5 +34,5 @@ pub use observed::{Address, Answer, Attempt, InstanceObservation, Observed, Proc
 pub use outcome::Plan;
 pub use placement::Placement;
 pub use request::{Reply, Request, RequestKind};
-pub use step::Step;
+pub use step::{Resync, Step};
 pub use timing::Timing;

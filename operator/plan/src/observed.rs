@@ -62,6 +62,10 @@ pub struct InstanceObservation {
     /// Age of the oldest write that was seen in its log and is not durable yet; 0 when there is none.
     #[serde(default)]
     pub unsynced_ms: u64,
+    /// Whether this life of its process began before anybody here looked: an operator that just came
+    /// has not heard it yet, which does not mean that it boots.
+    #[serde(default)]
+    pub ran_before: bool,
     /// Key of a step that is under way on it, or whose effect was not seen yet.
     #[serde(default)]
     pub busy: Option<String>,

@@ -6,6 +6,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use tandem_api::InstanceName;
 
+/// Stands before the sources in the text and the key of a promotion.
+pub(crate) const COLLECTING: &str = " collecting from ";
+
 /// What to do to one instance. The epoch in a step is that of the claim it was planned under; the
 /// claim is read again before each disruptive step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,12 +66,16 @@ pub enum Step {
         /// Their server ids.
         server_ids: Vec<u32>,
     },
-    /// Asks for a full resync, by merge, of a link that lost its place.
+    /// Asks for a full resync of a link.
     FullResync {
-        /// The writer that lost its place.
+        /// Whose link.
         instance: InstanceName,
-        /// Whose state it merges.
+        /// Whose state it takes.
         source: InstanceName,
+        /// Epoch of the claim of the instance's group: with another one their roles are others.
+        epoch: u64,
+        /// Why, and what becomes of its own state.
+        mode: Resync,
     },
     /// Starts a process that does not run.
     Start {
@@ -102,6 +109,18 @@ pub enum Step {
         /// Keys and their new values.
         settings: BTreeMap<String, String>,
     },
+}
+
+/// Why a full resync is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resync {
+    /// A writer's link lost its place: the states are merged.
+    Mend,
+    /// A person asked for it, of a writer: the states are merged.
+    Merge,
+    /// A person asked for it, of a replica: it takes its primary's state instead of its own.
+    Replace,
 }
 
 impl Step {
@@ -148,6 +167,7 @@ impl Step {
             Self::Promote { epoch, .. }
             | Self::Fence { epoch, .. }
             | Self::Withdraw { epoch, .. }
+            | Self::FullResync { epoch, .. }
             | Self::Follow { epoch, .. } => Some(*epoch),
             _ => None,
         }
@@ -187,7 +207,7 @@ impl fmt::Display for Step {
                     return Ok(());
                 }
                 let names: Vec<&str> = collect_from.iter().map(InstanceName::as_str).collect();
-                write!(f, " collecting from {}", names.join(" "))
+                write!(f, "{COLLECTING}{}", names.join(" "))
             }
             Self::Fence {
                 instance,
@@ -218,8 +238,17 @@ impl fmt::Display for Step {
                 let ids: Vec<String> = server_ids.iter().map(u32::to_string).collect();
                 write!(f, "members {instance}: {}", ids.join(" "))
             }
-            Self::FullResync { instance, source } => {
-                write!(f, "full resync {instance} <- {source}")
+            Self::FullResync {
+                instance,
+                source,
+                mode,
+                ..
+            } => {
+                let word = match mode {
+                    Resync::Mend | Resync::Merge => "",
+                    Resync::Replace => ", replacing its own state",
+                };
+                write!(f, "full resync {instance} <- {source}{word}")
             }
             Self::Start { instance } => write!(f, "start {instance}"),
             Self::Restart { instance, reason } => write!(f, "restart {instance} ({reason})"),

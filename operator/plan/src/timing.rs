@@ -11,6 +11,12 @@ pub const MISSED_PROBES_MIN: u32 = 2;
 /// its time, and killing it would only begin it again.
 pub const BOOT_PATIENCE: u64 = 10;
 
+/// Links say something at least this often (`PING_PERIOD` of the server's links, once a second).
+const LINK_PING_MS: u64 = 1000;
+
+/// Pings of a link that may be missing, besides the silence that counts.
+const LINK_PINGS_MISSING: u64 = 3;
+
 /// Intervals of one resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
@@ -65,6 +71,12 @@ fn default_open_ms(spec: &Failover) -> u64 {
 }
 
 impl Timing {
+    /// Silence after which a link that calls itself streaming is not taken for one. Well above the
+    /// ping of an idle link, so that it says nothing of an idle one.
+    pub fn link_silent_ms(&self) -> u64 {
+        self.link_ms + LINK_PINGS_MISSING * LINK_PING_MS
+    }
+
     /// How long a claimed instance has to open when another one did not before it, `times` in a row.
     pub fn patience_ms(&self, times: u32) -> u64 {
         self.open_ms << times.min(PATIENCE_DOUBLINGS_MAX)

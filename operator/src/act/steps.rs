@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tandem_api::InstanceName;
 use tandem_plan::outcome::DesiredInstance;
-use tandem_plan::{Address, Claim, Step};
+use tandem_plan::{Address, Claim, Resync, Step};
 
 use crate::instance_client::{self, COMMAND_TIMEOUT, InstanceClient, Promotion};
 use crate::runtime::Runtime;
@@ -112,11 +112,16 @@ impl<R: Runtime> StepTask<R> {
                     .members(server_ids)
                     .await?;
             }
-            Step::FullResync { instance, source } => {
+            Step::FullResync {
+                instance,
+                source,
+                mode,
+                ..
+            } => {
                 let source = self.address(source)?;
                 self.client(instance, COMMAND_TIMEOUT)
                     .await?
-                    .full_resync(&source)
+                    .full_resync(&source, *mode == Resync::Replace)
                     .await?;
             }
             Step::Start { .. } => self.runtime.start(self.desired()?).await?,
@@ -141,6 +146,19 @@ impl<R: Runtime> StepTask<R> {
         let fits = |claim: &Claim| match &self.step {
             Step::Promote { instance, .. } => claim.epoch == epoch && claim.instance == *instance,
             Step::Fence { primary, .. } | Step::Follow { primary, .. } => {
+                claim.epoch == epoch && claim.instance == *primary
+            }
+            Step::FullResync {
+                instance,
+                source,
+                mode,
+                ..
+            } => {
+                let primary = if *mode == Resync::Replace {
+                    source
+                } else {
+                    instance
+                };
                 claim.epoch == epoch && claim.instance == *primary
             }
             Step::Withdraw { instance, .. } => {

@@ -213,6 +213,7 @@ impl Tracker {
                 silent_ms: millis(since),
                 missed_probes: tracked.missed,
                 unsynced_ms: tracked.unsynced_since.map_or(0, millis),
+                ran_before: seen.ran_before,
                 busy: tracked.busy.as_ref().map(|busy| busy.key.clone()),
                 placement: seen.placement.clone(),
                 settings: seen.settings.clone(),

@@ -4,6 +4,7 @@
 use tandem_api::{GroupName, InstanceName};
 
 use super::health::troubles;
+use super::resync::resync;
 use super::roll::Roll;
 use super::services::clients_leave_first;
 use super::state::SlotState;
@@ -29,11 +30,21 @@ const LEAVING: &str = "clients of -rw go to the other slot first";
 pub(super) struct Answers {
     pub(super) replies: Vec<Reply>,
     pub(super) events: Vec<Event>,
-    /// A full resync that was asked for.
-    pub(super) resync: Option<Step>,
+    /// A full resync that was asked for, answered once its step is taken.
+    pub(super) resync: Option<(Request, Step)>,
 }
 
 impl Answers {
+    /// Answers the request for a full resync when its step is among those that are taken.
+    pub(super) fn resync_taken<'a>(&mut self, mut steps: impl Iterator<Item = &'a Step>) {
+        let taken = self
+            .resync
+            .take_if(|(_, step)| steps.any(|taken| taken == step));
+        if let Some((request, step)) = taken {
+            self.reply(&request, Ok(format!("begun: {step}")));
+        }
+    }
+
     fn reply(&mut self, request: &Request, outcome: Result<String, String>) {
         let (done, message) = match outcome {
             Ok(message) => (true, message),
@@ -65,7 +76,14 @@ pub(super) fn answer_requests(
     for request in &observed.requests {
         let outcome = match request.target() {
             Err(error) => Some(Err(error)),
-            Ok(Target::Instance(name)) => Some(resync(slots, &name, &mut answers)),
+            Ok(Target::Instance(_)) if answers.resync.is_some() => None,
+            Ok(Target::Instance(name)) => match resync(slots, &name, observed, clock) {
+                Ok(step) => {
+                    answers.resync = Some((request.clone(), step));
+                    None
+                }
+                Err(refused) => Some(refused),
+            },
             Ok(Target::Slot { group, to }) => {
                 let is_forced = request.kind == RequestKind::Failover;
                 move_slot(
@@ -85,37 +103,6 @@ pub(super) fn answer_requests(
         }
     }
     answers
-}
-
-fn resync(
-    slots: &[SlotState<'_>; 2],
-    name: &InstanceName,
-    answers: &mut Answers,
-) -> Result<String, String> {
-    let [a, b] = slots;
-    for (own, other) in [(a, b), (b, a)] {
-        if !own.instances.contains(name) {
-            continue;
-        }
-        let primary = own.decision.state.serving();
-        let primary =
-            primary.ok_or_else(|| format!("slot {}: {}", own.slot.name, own.decision.state))?;
-        let source = if primary == name {
-            let peer = other.decision.state.serving();
-            peer.ok_or_else(|| format!("slot {}: {}", other.slot.name, other.decision.state))?
-        } else {
-            primary
-        };
-        if answers.resync.is_some() {
-            return Err("another full resync was asked for in the same moment".into());
-        }
-        answers.resync = Some(Step::FullResync {
-            instance: name.clone(),
-            source: source.clone(),
-        });
-        return Ok(format!("{name} takes the state of {source}"));
-    }
-    Err(format!("there is no instance {name}"))
 }
 
 /// `None` while clients leave the primary.

@@ -44,7 +44,7 @@ pub fn plan(
     };
     let mut slots = decide_slots(valid, observed, clock);
     let mut roll = plan_roll(valid, &slots, observed);
-    let answers = if valid.pause {
+    let mut answers = if valid.pause {
         Answers::default()
     } else {
         let answers = answer_requests(valid, &mut slots, observed, clock);
@@ -60,6 +60,7 @@ pub fn plan(
     }
     let services = plan_services(valid, &slots, observed);
     let mut steps = plan_steps(valid, &slots, observed, &roll, &answers);
+    answers.resync_taken(steps.iter().flat_map(|slot| &slot.steps));
     if valid.pause {
         for slot in &mut steps {
             *slot = SlotSteps {
@@ -178,7 +179,11 @@ fn plan_steps(
         Extra {
             resync_elsewhere,
             replace: roll.replace.as_ref().map(|(_, step)| step).filter(of_slot),
-            resync: answers.resync.as_ref().filter(of_slot),
+            resync: answers
+                .resync
+                .as_ref()
+                .map(|(_, step)| step)
+                .filter(of_slot),
         }
     };
     let [a, b] = slots;

@@ -10,7 +10,7 @@ use crate::events::{Event, Reason};
 use crate::lifecycle;
 use crate::observed::{Observed, link_to};
 use crate::outcome::Waiting;
-use crate::step::Step;
+use crate::step::{Resync, Step};
 use crate::timing::{Timing, backoff_ms};
 
 /// Steps of one slot with what they announce.
@@ -60,7 +60,13 @@ pub(super) fn plan_slot(
     steps.waits_for.extend(life.waits_for);
     gentle.extend(life.starts);
     disruptive.extend(life.disruptive);
-    disruptive.extend(extra.resync.cloned());
+    match extra.resync {
+        Some(step) if extra.resync_elsewhere => steps.waits_for.push(Waiting::new(
+            step.to_string(),
+            "another full resync runs; one at a time",
+        )),
+        resync => disruptive.extend(resync.cloned()),
+    }
 
     let peering = plan_peer(own, other, observed, timing);
     steps.paired = peering.paired;
@@ -118,15 +124,16 @@ fn held_back(step: &Step, observed: &Observed) -> Option<String> {
         .get(step.instance())
         .and_then(|seen| seen.busy.as_deref());
     if let Some(busy) = busy {
-        let goes_through = match step {
-            Step::Promote { .. } => !busy.starts_with("promote"),
-            Step::Withdraw { .. } => !busy.starts_with("withdraw"),
+        let waits = match step {
+            // One that collects from fewer does not wait for one that collects from more.
+            Step::Promote { .. } => busy == step.key(),
+            Step::Withdraw { .. } => busy.starts_with("withdraw"),
             Step::Start { .. } | Step::Restart { .. } => {
-                !busy.starts_with("start") && !busy.starts_with("restart")
+                busy.starts_with("start") || busy.starts_with("restart")
             }
-            _ => false,
+            _ => true,
         };
-        if !goes_through {
+        if waits {
             return Some(format!("`{busy}` is under way"));
         }
     }
@@ -176,7 +183,17 @@ fn plan_peer(
         return peering;
     };
     let what = || format!("the link {writer} <- {peer}");
+    let answer_age_ms = observed
+        .instances
+        .get(writer)
+        .and_then(|seen| seen.answer.as_ref())
+        .map_or(0, |answer| answer.age_ms);
+    let silent_ms = link.last_contact_ms.unwrap_or(0) + answer_age_ms;
     match link.state {
+        LinkState::Streaming if silent_ms >= timing.link_silent_ms() => {
+            let why = format!("calls itself streaming and has heard nothing for {silent_ms} ms");
+            peering.waits_for.push(Waiting::new(what(), why));
+        }
         LinkState::Streaming => peering.paired = true,
         LinkState::Connecting => peering
             .waits_for
@@ -188,7 +205,14 @@ fn plan_peer(
         }
         LinkState::LostPlace => {
             let (instance, source) = (writer.clone(), peer.clone());
-            peering.resync = Some(Step::FullResync { instance, source });
+            let epoch = own.decision.state.epoch().unwrap_or_default();
+            let mode = Resync::Mend;
+            peering.resync = Some(Step::FullResync {
+                instance,
+                source,
+                epoch,
+                mode,
+            });
         }
         LinkState::Refused => {
             peering
@@ -338,10 +362,21 @@ fn event(step: &Step, observed: &Observed) -> Option<Event> {
             Reason::PeerFormed,
             format!("{instance} pulls from {peer}, server id {server_id}"),
         )),
-        Step::FullResync { instance, source } => Some(Event::new(
-            Reason::ResyncRequested,
-            format!("{instance} lost its place in the log of {source} and merges its state"),
-        )),
+        Step::FullResync {
+            instance,
+            source,
+            mode,
+            ..
+        } => {
+            let message = match mode {
+                Resync::Mend => {
+                    format!("{instance} lost its place in the log of {source} and merges its state")
+                }
+                Resync::Merge => format!("{instance} merges the state of {source}: asked for"),
+                Resync::Replace => format!("{instance} takes the state of {source}: asked for"),
+            };
+            Some(Event::new(Reason::ResyncRequested, message))
+        }
         Step::Configure { instance, settings } => {
             let keys: Vec<&str> = settings.keys().map(String::as_str).collect();
             Some(Event::new(

@@ -4,7 +4,7 @@ use tandem_api::InstanceName;
 use tandem_proto::status::InstanceStatus;
 
 use super::decision::{Blocked, Clock, Decision, Group, Vacancy};
-use super::fill::{fill, fill_when_assembled, has_opened, next_step};
+use super::fill::{fill, fill_when_assembled, has_opened, next_step, promotion};
 use super::pass_on::{Passing, pass_on};
 use super::serve::serving;
 use crate::claim::Claim;
@@ -12,6 +12,7 @@ use crate::detection::{Judgement, Testimony, Verdict, Witness, judge};
 use crate::observed::{Observed, is_writer};
 use crate::outcome::ClaimStep;
 use crate::state::State;
+use crate::step::{COLLECTING, Step};
 
 /// Decides what a group needs.
 pub fn decide(group: Group<'_>, observed: &Observed, clock: Clock<'_>) -> Decision {
@@ -172,6 +173,22 @@ fn with_living_holder(
     decision
 }
 
+/// Whether a promotion under way collects from an instance whose process has ended meanwhile: nothing
+/// comes from there any more. The same promotion without it is asked for, and whichever is through
+/// first opens the instance; what others hold is still collected.
+fn waits_in_vain(busy: &str, promotion: &Step, observed: &Observed) -> bool {
+    let sources = busy.strip_prefix(&promotion.word()).unwrap_or_default();
+    let sources = sources.strip_prefix(COLLECTING).unwrap_or_default();
+    let has_ended = |name: &str| {
+        let seen = observed
+            .instances
+            .iter()
+            .find(|(known, _)| known.as_str() == name);
+        seen.is_none_or(|(_, seen)| seen.is_gone())
+    };
+    sources.split_whitespace().any(has_ended)
+}
+
 /// A claimed instance that answers is promoted.
 fn opening(
     group: Group<'_>,
@@ -185,13 +202,17 @@ fn opening(
         primary: holder.clone(),
         epoch: claim.epoch,
     };
-    let is_promoted_now = observed
+    let busy = observed
         .instances
         .get(holder)
         .and_then(|seen| seen.busy.as_deref())
-        .is_some_and(|busy| busy.starts_with("promote"));
-    if is_promoted_now {
-        return Decision::waiting(opening, format!("{holder} to open"), "it is being promoted");
+        .filter(|busy| busy.starts_with("promote"));
+    if let Some(busy) = busy {
+        let why = "it is being promoted";
+        let mut decision = Decision::waiting(opening, format!("{holder} to open"), why);
+        let promotion = promotion(group, claim, observed, clock);
+        decision.disruptive = waits_in_vain(busy, &promotion, observed).then_some(promotion);
+        return decision;
     }
     // An epoch that somebody saw in use, and that its holder knows nothing of: its data are gone. That
     // life is over, and what it wrote is not written again under the same epoch.

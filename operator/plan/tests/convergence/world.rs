@@ -7,7 +7,8 @@ use tandem_api::{GroupName, InstanceName, ServiceName};
 use tandem_plan::double_master::{DoubleMasterPlan, Validated};
 use tandem_plan::observed::is_writer;
 use tandem_plan::{
-    Address, Answer, Attempt, Claim, InstanceObservation, Observed, Placement, Process, Step,
+    Address, Answer, Attempt, Claim, InstanceObservation, Observed, Placement, Process, Resync,
+    Step,
 };
 use tandem_proto::status::{
     DatabaseStatus, InstanceStatus, LinkKind, LinkState, LinkStatus, Role, VvRow,
@@ -201,6 +202,7 @@ impl World {
             silent_ms: self.now.saturating_sub(since),
             missed_probes: instance.missed,
             unsynced_ms: 0,
+            ran_before: false,
             busy: None,
             placement: Placement::default(),
             settings: None,
@@ -381,11 +383,23 @@ impl World {
                 told.members.clone_from(server_ids);
                 Ok(Ok(()))
             }
-            Step::FullResync { instance, source } => {
+            Step::FullResync {
+                instance,
+                source,
+                mode,
+                ..
+            } => {
                 if !self.is_up(source) {
                     return Ok(Err("source does not answer".into()));
                 }
-                self.link(instance, source, LinkKind::Peer);
+                if *mode == Resync::Replace {
+                    let taken = self.instances[source].data.clone();
+                    self.link(instance, source, LinkKind::Replica);
+                    let target = self.instances.get_mut(instance).ok_or("unknown")?;
+                    target.data = taken;
+                } else {
+                    self.link(instance, source, LinkKind::Peer);
+                }
                 Ok(Ok(()))
             }
             Step::Start { .. }

@@ -214,3 +214,35 @@ instances:
         .and_then(|start| start.cause.as_ref());
     assert_eq!(cause.unwrap().to_string(), "disk hung for 10500 ms");
 }
+
+#[test]
+fn an_operator_that_just_came_believes_those_who_watched() {
+    let state = |running: u64, ran_before: bool, contact: u64| {
+        let plan = plan_of(&format!(
+            "
+claims:
+  a: {{epoch: 1, instance: dm-a-0}}
+  b: {{epoch: 1, instance: dm-b-0}}
+instances:
+  dm-a-0: {{mute: true, running: {running}, missed: 5, ran_before: {ran_before}}}
+  dm-a-1: {{role: replica, epoch: 1, follows: dm-a-0, contact: {contact}, holds: {{1: 4}}}}
+  dm-b-0: {{role: double_master, epoch: 1, peer: dm-a-0, contact: {contact}}}
+  dm-b-1: {{role: replica, epoch: 1, follows: dm-b-0}}
+"
+        ));
+        let text = plan.groups[0].state.to_string();
+        text.split(' ')
+            .next()
+            .map(ToString::to_string)
+            .unwrap_or_default()
+    };
+    // Lost with its node: replica and peer know it, the rest of assembleMs is not waited for.
+    assert_eq!(state(1100, true, 9000), "assembling,");
+    assert_eq!(state(1200, true, 9000), "opening");
+    // One that was just started boots.
+    assert_eq!(state(1200, false, 9000), "assembling,");
+    assert_eq!(state(3000, false, 9000), "opening");
+    // Others hear it: the operator is the one that is cut off.
+    assert_eq!(state(1200, true, 30), "assembling,");
+    assert_eq!(state(3000, true, 30), "suspect");
+}

@@ -198,7 +198,7 @@ fn a_full_disk_moves_rw_but_promotes_nobody() {
         service dm-b -> dm-b-0
         service dm-ro -> dm-a-1 dm-b-1
         service dm-rw -> dm-b-0
-        event Normal WriterSwitched: dm-rw: dm-a-0 -> dm-b-0
+        event Normal WriterSwitched: dm-rw: dm-a-0 -> dm-b-0; the volume of dm-a-0 is full
         look again in 1000 ms
     "#]]
     .assert_eq(&text_of(&format!(
@@ -269,4 +269,45 @@ instances:
   dm-b-0: {role: double_master, epoch: 1, peer: dm-a-0, holds: {1: 100}}
 ",
     ));
+}
+
+#[test]
+fn a_promotion_does_not_wait_for_a_source_whose_process_has_ended_meanwhile() {
+    let steps = |busy: &str, a0: &str, a2: &str| {
+        let plan = crate::fixture::plan_of(&format!(
+            "
+spec: {{replicasPerMaster: 2}}
+claims:
+  a: {{epoch: 2, instance: dm-a-1, age: 100, from: dm-a-0}}
+  b: {{epoch: 1, instance: dm-b-0}}
+instances:
+  dm-a-0: {{epoch: 1, role: double_master, holds: {{1: 100}}{a0}}}
+  dm-a-1: {{role: replica, epoch: 1, follows: dm-a-0, holds: {{1: 98}}, busy: {busy}}}
+  dm-a-2: {{role: replica, epoch: 1, follows: dm-a-0, holds: {{1: 98}}{a2}}}
+  dm-b-0: {{role: double_master, epoch: 1}}
+"
+        ));
+        let steps = plan.groups[0].steps.iter().map(ToString::to_string);
+        let promotions: Vec<String> = steps.filter(|step| step.starts_with("promote")).collect();
+        promotions.join("; ")
+    };
+    let both = "promote dm-a-1 epoch 2 collecting from dm-a-0 dm-a-2";
+    assert_eq!(steps(both, "", ""), "", "it collects");
+    let without = "promote dm-a-1 epoch 2 collecting from dm-a-2";
+    assert_eq!(
+        steps(both, ", exited: 5", ""),
+        without,
+        "what others hold is collected"
+    );
+    assert_eq!(steps(without, ", exited: 5", ""), "", "asked once");
+    let old = "promote dm-a-1 epoch 2 collecting from dm-a-0";
+    assert_eq!(
+        steps(old, ", exited: 5", ", exited: 5"),
+        "promote dm-a-1 epoch 2"
+    );
+    assert_eq!(
+        steps(old, ", age: 5000, missed: 9", ""),
+        "",
+        "silence is no end"
+    );
 }

@@ -84,6 +84,8 @@ struct InstanceFixture {
     /// Milliseconds since its last answer.
     age: u64,
     missed: u32,
+    /// It ran before the operator came.
+    ran_before: bool,
     busy: Option<String>,
     placement: Placement,
     settings: Option<BTreeMap<String, String>>,
@@ -117,6 +119,7 @@ impl Default for InstanceFixture {
             mute: false,
             age: 20,
             missed: 0,
+            ran_before: false,
             busy: None,
             placement: Placement::default(),
             settings: None,
@@ -224,6 +227,7 @@ fn observation(name: &InstanceName, fixture: InstanceFixture) -> InstanceObserva
         },
         missed_probes: fixture.missed,
         unsynced_ms: fixture.unsynced,
+        ran_before: fixture.ran_before,
         busy: fixture.busy.clone(),
         placement: fixture.placement.clone(),
         settings: fixture.settings.clone(),

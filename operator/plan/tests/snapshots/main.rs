@@ -12,6 +12,7 @@ mod formation;
 mod moves;
 mod opening;
 mod repair;
+mod resync;
 
 /// Both slots whole, one replica each: what the cases below vary.
 pub(crate) const WHOLE: &str = "

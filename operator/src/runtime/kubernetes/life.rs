@@ -11,5 +11,7 @@ pub(super) struct Life {
     pub(super) number: u64,
     pub(super) doing: Doing,
     pub(super) since: Instant,
+    /// It ran when it was first seen.
+    pub(super) ran_before: bool,
     pub(super) settings: BTreeMap<String, String>,
 }

@@ -173,10 +173,12 @@ impl KubernetesRuntime {
             number: life,
             doing: doing.clone(),
             since: now,
+            ran_before: doing != Doing::Pending,
             settings: BTreeMap::new(),
         });
         if note.number != life {
             note.settings.clear();
+            note.ran_before = false;
         }
         if note.number != life || note.doing != doing {
             note.number = life;
@@ -201,6 +203,7 @@ impl KubernetesRuntime {
         Seen {
             process,
             life,
+            ran_before: note.ran_before,
             address,
             placement,
             settings: Some(note.settings.clone()),

@@ -250,6 +250,7 @@ impl Runtime for ProcessRuntime {
                 (
                     name.clone(),
                     Seen {
+                        ran_before: false,
                         process,
                         life,
                         address: self.ports.instance(name),
