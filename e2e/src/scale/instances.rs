@@ -233,6 +233,7 @@ impl Instances {
             members: instance.members.clone(),
             last_sync_age_ms: 10,
             poisoned: false,
+            volume_full: false,
             clock_skew_ms: 0,
         })
     }

@@ -6,12 +6,18 @@ use crate::server::Server;
 use std::sync::atomic::Ordering;
 use tandem_proto::status::{DatabaseStatus, InstanceStatus, VvRow};
 use tandem_store::Database;
+use tandem_store::log::LogError;
 
 /// Everything an instance says of itself.
 pub fn status(server: &Server, links: &Links) -> InstanceStatus {
     let instance = &server.instance;
     let meta = instance.meta();
-    let writable = instance.is_writable();
+    let is_writer = instance.is_writable();
+    let is_full = instance
+        .store
+        .opened()
+        .any(|database| database.log.is_full());
+    let refusal = || is_full.then(|| LogError::Full.to_string());
     let role = meta.role();
     let reason = instance.not_eligible();
     let (pulled, receivers) = links.status();
@@ -21,10 +27,10 @@ pub fn status(server: &Server, links: &Links) -> InstanceStatus {
         cluster_id: meta.cluster_id,
         server_id: meta.server_id,
         epoch: meta.epoch,
-        incarnation: writable.then(|| format!("{:016x}", meta.incarnation)),
+        incarnation: is_writer.then(|| format!("{:016x}", meta.incarnation)),
         role,
-        writable,
-        not_writable_reason: server.accepts_writes().err(),
+        writable: is_writer && !is_full,
+        not_writable_reason: server.accepts_writes().err().or_else(refusal),
         eligible: reason.is_none(),
         not_eligible_reason: reason,
         priority: instance.config.read().replica_priority,
@@ -44,6 +50,7 @@ pub fn status(server: &Server, links: &Links) -> InstanceStatus {
             .store
             .opened()
             .any(|database| database.log.is_poisoned()),
+        volume_full: is_full,
         clock_skew_ms: server.upkeep.skew_ms.load(Ordering::Relaxed),
     }
 }

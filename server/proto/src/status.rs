@@ -50,6 +50,9 @@ pub struct InstanceStatus {
     pub last_sync_age_ms: u64,
     /// Whether a failed fsync poisoned a database (writes are refused until restart).
     pub poisoned: bool,
+    /// Whether there is no space left for a log: writes are refused until there is some again.
+    #[serde(default)]
+    pub volume_full: bool,
     /// How far the newest stamp of any record is ahead of this instance's clock, in milliseconds.
     #[serde(default)]
     pub clock_skew_ms: u64,
