@@ -30,11 +30,17 @@ const BACKGROUND_SILENCE: Duration = Duration::from_hours(1);
 const BACKGROUND_TRIES: u32 = 5;
 const BACKGROUND_PAUSE: Duration = Duration::from_secs(2);
 
-/// Pulls from one target until all that it held at contact is held here.
+/// So often in a row nobody may listen before a target counts as ended for who waits to open.
+const REFUSALS_MAX: u32 = 2;
+
+/// Pulls from one target until all that it held at contact is held here. One that has ended is given
+/// up after `refusals_max` attempts: nothing comes from there before it is started again, and what it
+/// alone holds is pulled then.
 async fn pull(
     shared: &Arc<Shared>,
     target: Target,
     deadline: Instant,
+    refusals_max: u32,
 ) -> (u64, Result<(), String>) {
     let dial = Dial::new(Wanted {
         kind: LinkKind::Handover,
@@ -44,6 +50,7 @@ async fn pull(
     });
     let mut backoff = Backoff::default();
     let tries = async {
+        let mut refusals = 0;
         loop {
             let ended = receive::run(shared, &dial).await;
             if ended.state == LinkState::Streaming {
@@ -51,6 +58,10 @@ async fn pull(
             }
             dial.show(ended.state, &ended.reason);
             if matches!(ended.state, LinkState::Refused | LinkState::LostPlace) {
+                return Err(ended.reason);
+            }
+            refusals = if ended.is_gone { refusals + 1 } else { 0 };
+            if refusals >= refusals_max {
                 return Err(ended.reason);
             }
             sleep(Duration::from_millis(backoff.next_ms(random_u64()))).await;
@@ -80,7 +91,7 @@ pub(super) async fn collect(
             let pulled = shared
                 .runtime
                 .clone()
-                .spawn(async move { pull(&shared, there, deadline).await });
+                .spawn(async move { pull(&shared, there, deadline, REFUSALS_MAX).await });
             (target, pulled)
         })
         .collect();
@@ -114,14 +125,14 @@ pub(super) fn in_background(shared: &Arc<Shared>, target: Target) {
     let task = Arc::clone(shared);
     shared.runtime.spawn(async move {
         let deadline = Instant::now() + BACKGROUND_SILENCE;
-        let (mut records, mut outcome) = pull(&task, target.clone(), deadline).await;
+        let (mut records, mut outcome) = pull(&task, target.clone(), deadline, u32::MAX).await;
         // The replica's own link may stand for long: nobody else would ask again.
         for _ in 1..BACKGROUND_TRIES {
             if outcome.is_ok() || !task.instance.is_writable() {
                 break;
             }
             sleep(BACKGROUND_PAUSE).await;
-            let (more, again) = pull(&task, target.clone(), deadline).await;
+            let (more, again) = pull(&task, target.clone(), deadline, u32::MAX).await;
             records += more;
             outcome = again;
         }

@@ -91,6 +91,7 @@ async fn keep_dialling(shared: Arc<Shared>, dial: Weak<Dial>, turn: u64) {
             state,
             reason,
             worked,
+            is_gone: _,
         } = receive::run(&shared, &dial).await;
         if !dial.is_turn(turn) {
             return;

@@ -45,6 +45,8 @@ pub(super) struct Ended {
     pub(super) reason: String,
     /// Whether the handshake had succeeded.
     pub(super) worked: bool,
+    /// Whether the host is there and nobody listens: the process has ended.
+    pub(super) is_gone: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +54,11 @@ enum Failure {
     #[error(transparent)]
     Wire(#[from] WireError),
     #[error("failed to connect to {target}: {reason}")]
-    Connect { target: String, reason: String },
+    Connect {
+        target: String,
+        reason: String,
+        is_gone: bool,
+    },
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error(transparent)]
@@ -71,6 +77,7 @@ pub(super) async fn run(shared: &Arc<Shared>, dial: &Arc<Dial>) -> Ended {
             state: LinkState::Streaming,
             reason: String::new(),
             worked,
+            is_gone: false,
         },
         Err(failure) => {
             let state = match &failure {
@@ -94,6 +101,7 @@ pub(super) async fn run(shared: &Arc<Shared>, dial: &Arc<Dial>) -> Ended {
                 state,
                 reason: failure.to_string(),
                 worked,
+                is_gone: matches!(failure, Failure::Connect { is_gone: true, .. }),
             }
         }
     }
@@ -155,6 +163,7 @@ async fn connect(dial: &Dial) -> Result<TcpStream, Failure> {
     let failed = |reason: String| Failure::Connect {
         target: target.to_string(),
         reason,
+        is_gone: false,
     };
     let port = target
         .port
@@ -166,7 +175,11 @@ async fn connect(dial: &Dial) -> Result<TcpStream, Failure> {
     )
     .await
     .map_err(|_| failed(format!("no answer for {} ms", CONNECT_SILENCE.as_millis())))?
-    .map_err(|error| failed(error.to_string()))?;
+    .map_err(|error| Failure::Connect {
+        target: target.to_string(),
+        is_gone: error.kind() == std::io::ErrorKind::ConnectionRefused,
+        reason: error.to_string(),
+    })?;
     socket.set_nodelay(true).map_err(WireError::from)?;
     Ok(socket)
 }

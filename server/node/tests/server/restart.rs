@@ -134,6 +134,34 @@ fn a_master_resumes_while_nobody_can_be_asked() {
 }
 
 #[test]
+fn a_promotion_collects_from_who_lives_and_gives_up_who_has_ended() {
+    let (primary, replica) = primary_with_replica(&[]);
+    primary.client().ok(&["SET", "k", "v"]);
+    until("the replica has it", || {
+        replica.client().call(&["GET", "k"]) == bulk("v")
+    });
+    let mut ended = Site::start(&["--boot-role", "waiting", "--server-id", "1"]);
+    ended.end();
+    let address = |site: &Site| format!("127.0.0.1:{}", site.port);
+    let begun = std::time::Instant::now();
+    let patience = "60000";
+    let answer = replica.client().text(&[
+        "TANDEM",
+        "PROMOTE",
+        "9",
+        "FROM",
+        &address(&ended),
+        "FROM",
+        &address(&primary),
+        "TIMEOUT",
+        patience,
+    ]);
+    assert!(answer.contains("\"epoch\":9"), "{answer}");
+    assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
+    replica.client().ok(&["SET", "k", "w"]);
+}
+
+#[test]
 fn an_instance_started_by_an_operator_waits() {
     let mut site = Site::start(&["--boot-role", "waiting", "--server-id", "1"]);
     assert_eq!(site.status().role, Role::Waiting);
