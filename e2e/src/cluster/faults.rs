@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::program;
 use super::stage::Stage;
+use crate::story::Instance;
 
 /// How long a fault may take; the longest waits for an API server or a container runtime.
 const LIMIT: Duration = Duration::from_mins(3);
@@ -30,6 +31,16 @@ impl Stage {
     /// Lets it go on.
     pub fn resume(&self, pod: &str) -> Result<()> {
         self.fault(&["cont", &self.path(pod)])
+    }
+
+    /// Stops the process of a container that is not the usual one.
+    pub fn hang_container(&self, pod: &str, container: &str) -> Result<()> {
+        self.fault(&["stop", &self.path(pod), container])
+    }
+
+    /// Lets it go on.
+    pub fn resume_container(&self, pod: &str, container: &str) -> Result<()> {
+        self.fault(&["cont", &self.path(pod), container])
     }
 
     /// Gives the id of a container's process on this machine, to be signalled at a chosen moment.
@@ -114,6 +125,26 @@ impl Stage {
     pub fn delay(&self, pod: &str, delay: Duration) -> Result<()> {
         let milliseconds = delay.as_millis().to_string();
         self.fault(&["delay", &self.path(pod), &milliseconds])
+    }
+
+    /// Makes a pod's volume a file system of so many megabytes, with what was in it; its container
+    /// starts again.
+    pub fn shrink_volume(&self, pod: &str, megabytes: u32) -> Result<()> {
+        self.fault(&["volume-small", &self.path(pod), &megabytes.to_string()])
+    }
+
+    /// Gives that file system another size while it is used.
+    pub fn grow_volume(&self, pod: &str, megabytes: u32) -> Result<()> {
+        self.fault(&["volume-grow", &self.path(pod), &megabytes.to_string()])
+    }
+
+    /// A door to an instance whose clients are on its own node, also when that is off the network.
+    pub fn door(&self, pod: &str) -> Result<Instance> {
+        let printed = self.run_fault(&["door", &self.path(pod)])?;
+        let port = printed.trim().parse();
+        Ok(Instance::at(
+            port.with_context(|| format!("`{printed}` is no port"))?,
+        ))
     }
 
     /// Mends everything that was broken.

@@ -1,6 +1,6 @@
 //! A `DoubleMaster` on the cluster: its status, its pods and services, and the check at the end.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ pub struct Pair<'a> {
     stage: &'a Stage,
     /// Everything that clients have been told so far.
     told: RefCell<Ledger>,
+    password: Cell<Option<&'static str>>,
 }
 
 /// What a story's pair is unless the story says otherwise: the defaults, on small volumes.
@@ -54,9 +55,19 @@ pub fn usual_spec() -> Value {
 impl<'a> Pair<'a> {
     /// Applies a pair and waits until it is ready.
     pub fn start(stage: &'a Stage, spec: &Value) -> Result<Self> {
+        Self::start_with(stage, spec, None)
+    }
+
+    /// As [`Self::start`], with the password that clients need.
+    pub fn start_with(
+        stage: &'a Stage,
+        spec: &Value,
+        password: Option<&'static str>,
+    ) -> Result<Self> {
         let pair = Self {
             stage,
             told: RefCell::default(),
+            password: Cell::new(password),
         };
         pair.apply(spec)?;
         let begun = std::time::Instant::now();
@@ -64,6 +75,11 @@ impl<'a> Pair<'a> {
         let seconds = begun.elapsed().as_secs_f64();
         stage.says(format_args!("the pair is ready after {seconds:.1} s"));
         Ok(pair)
+    }
+
+    /// What doors say from here on.
+    pub fn use_password(&self, password: &'static str) {
+        self.password.set(Some(password));
     }
 
     /// Applies a whole specification, the first or another one; waits for nothing.
@@ -181,13 +197,13 @@ impl<'a> Pair<'a> {
         let service: Service = self.stage.get(&format!("{NAME}-{suffix}"))?;
         let address = service.spec.and_then(|spec| spec.cluster_ip);
         let host: IpAddr = address.context("the service has no address")?.parse()?;
-        Ok(Instance::on(host, PORT))
+        Ok(Instance::on(host, PORT).with_password(self.password.get()))
     }
 
     /// The door of an instance.
     pub fn instance(&self, name: &str) -> Result<Instance> {
         let pod: Pod = self.stage.get(name)?;
-        Ok(Instance::on(pod_address(&pod)?, PORT))
+        Ok(Instance::on(pod_address(&pod)?, PORT).with_password(self.password.get()))
     }
 
     /// The doors of all instances.
@@ -309,6 +325,9 @@ impl Drop for Pair<'_> {
                     .says(serde_json::to_string_pretty(&object.status).unwrap_or_default()),
                 Err(error) => self.stage.says(format_args!("no object: {error:#}")),
             }
+            return;
+        }
+        if self.stage.is_removed() {
             return;
         }
         let api = self.stage.api::<DoubleMaster>();

@@ -211,7 +211,6 @@ impl Stage {
 
     /// Removes the namespace with all that is in it, and waits until it is gone.
     pub fn remove_namespace(&self) -> Result<()> {
-        self.is_removed.set(true);
         let api: Api<Namespace> = Api::all(self.cluster.client());
         self.cluster
             .run(api.delete(&self.namespace, &DeleteParams::default()))?;
@@ -220,7 +219,9 @@ impl Stage {
             let status = found.and_then(|namespace| namespace.status);
             ensure!(status.is_none(), "{}", serde_json::to_string(&status)?);
             Ok(())
-        })
+        })?;
+        self.is_removed.set(true);
+        Ok(())
     }
 }
 

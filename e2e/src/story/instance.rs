@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use redis::{Connection, FromRedisValue, IntoConnectionInfo};
+use redis::{Connection, FromRedisValue, IntoConnectionInfo, RedisConnectionInfo};
 use tandem_proto::status::{InstanceStatus, LinkKind, LinkState};
 
 use crate::client::wait_for;
@@ -21,6 +21,8 @@ pub struct Instance {
     host: IpAddr,
     /// The client port.
     pub port: u16,
+    /// What its clients say first.
+    password: Option<&'static str>,
 }
 
 impl fmt::Display for Instance {
@@ -37,7 +39,17 @@ impl Instance {
 
     /// The instance at a port of a host.
     pub fn on(host: IpAddr, port: u16) -> Self {
-        Self { host, port }
+        Self {
+            host,
+            port,
+            password: None,
+        }
+    }
+
+    /// The same door for clients that have a password.
+    #[must_use]
+    pub fn with_password(self, password: Option<&'static str>) -> Self {
+        Self { password, ..self }
     }
 
     /// The address of its client port.
@@ -52,7 +64,10 @@ impl Instance {
 
     /// Connects; a reply may take `patience`.
     pub fn connect_with(self, patience: Duration) -> Result<Connection> {
-        let info = (self.host.to_string(), self.port).into_connection_info()?;
+        let mut info = (self.host.to_string(), self.port).into_connection_info()?;
+        if let Some(password) = self.password {
+            info = info.set_redis_settings(RedisConnectionInfo::default().set_password(password));
+        }
         let connection = redis::Client::open(info)?
             .get_connection_with_timeout(CONNECT_TIMEOUT.min(patience))
             .with_context(|| format!("failed to connect to {self}"))?;
