@@ -78,7 +78,12 @@ impl Passwords {
                 self.known.insert(0, password);
                 self.known.truncate(KEPT_MAX);
                 runtime.take_passwords(self.known.clone());
-                if !is_first {
+                if is_first {
+                    // An operator before this one may have ended while both were good.
+                    self.change = Change::Both {
+                        since: Instant::now(),
+                    };
+                } else {
                     self.change = Change::Telling;
                     let line = format!("{name} has another password: the instances are told");
                     announcer.note("PasswordChanging", line);
