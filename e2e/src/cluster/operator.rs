@@ -164,6 +164,16 @@ impl<'a> Operator<'a> {
         self.stage.kill_container(pod, CONTAINER)
     }
 
+    /// Stops the process of one of its pods in its tracks.
+    pub fn hang(&self, pod: &str) -> Result<()> {
+        self.stage.hang_container(pod, CONTAINER)
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self, pod: &str) -> Result<()> {
+        self.stage.resume_container(pod, CONTAINER)
+    }
+
     /// Labels of its pods.
     fn selector(&self) -> String {
         let release = self.release;

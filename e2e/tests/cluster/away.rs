@@ -114,6 +114,39 @@ fn two_operators_by_mistake_do_not_make_two_masters() {
     });
 }
 
+/// It wakes up with steps in its hands that another one has done meanwhile.
+#[test]
+fn a_leader_that_hangs_in_a_failover_is_replaced_and_harms_nothing_when_it_goes_on() {
+    with_pair("hung leader", |stage, operator, pair| {
+        let before = pair.writer().unwrap();
+        let leader = operator.leader().unwrap();
+        let lose_and_hang = || {
+            stage.delete::<Pod>(&before.name, Some(0))?;
+            operator.hang(&leader)
+        };
+        let go_on = || {
+            wait_until("another operator leads", HEAL_LIMIT, || {
+                let now = operator.leader()?;
+                ensure!(now != leader, "`{now}` still does");
+                Ok(())
+            })?;
+            // It may have been killed and started again meanwhile, which is not stopped.
+            operator.resume(&leader).ok();
+            pass(Duration::from_secs(5));
+            Ok(())
+        };
+        survive(pair, "hung leader", &before, lose_and_hang, go_on).unwrap();
+        one_master_each(pair);
+        let now = pair.master(&before.slot).unwrap();
+        assert!(
+            now.epoch <= before.epoch + 1,
+            "{} after {}",
+            now.epoch,
+            before.epoch
+        );
+    });
+}
+
 /// By the instances' own word.
 fn one_master_each(pair: &Pair) {
     let status = pair.status().unwrap();

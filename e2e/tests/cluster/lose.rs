@@ -196,7 +196,7 @@ fn a_replica_whose_claim_was_deleted_gets_a_new_volume_with_its_next_pod() {
 #[test]
 fn a_hung_master_is_replaced_and_is_a_replica_when_it_goes_on() {
     with_pair("SIGSTOP of a master", |stage, _, pair| {
-        for seconds in [5, 20] {
+        for seconds in [5, 20, 60] {
             hang_for(stage, pair, Duration::from_secs(seconds));
         }
     });

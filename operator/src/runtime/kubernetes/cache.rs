@@ -89,8 +89,10 @@ impl<K: Resource> Cache<K> {
         objects.get(key)?.get(name)?.object().cloned()
     }
 
-    /// Takes an object, unless what is there is newer. Returns whether that is news.
-    pub fn put(&self, key: &Key, object: K) -> bool {
+    /// Takes an object, unless what is there is newer. Returns whether that is news. Who wrote which of
+    /// its fields is not kept: nobody asks, and it is the larger half.
+    pub fn put(&self, key: &Key, mut object: K) -> bool {
+        object.meta_mut().managed_fields = None;
         let Some(name) = object.meta().name.clone() else {
             return false;
         };

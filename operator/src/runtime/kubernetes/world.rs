@@ -305,8 +305,7 @@ impl World {
         });
     }
 
-    fn take<K: Resource>(&self, cache: &Cache<K>, key: &Key, mut object: K, wakes: Wakes) {
-        object.meta_mut().managed_fields = None;
+    fn take<K: Resource>(&self, cache: &Cache<K>, key: &Key, object: K, wakes: Wakes) {
         if cache.put(key, object) {
             self.wake(key, wakes);
         }
