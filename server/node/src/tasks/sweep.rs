@@ -82,11 +82,14 @@ impl Sweeper {
             .look(place, judge.now)
             .and_then(|found| judge.settle(&found, swept).map(|waits| (found.next, waits)));
         let (next, waits) = outcome.unwrap_or_else(|error| {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                database = number,
-                "sweep failed, it is tried again"
-            );
+            // A full disk is told of when it fills up, not by each slice.
+            if !database.log.is_full() {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    database = number,
+                    "sweep failed, it is tried again"
+                );
+            }
             (NEVER, true)
         });
         let mut again = next;

@@ -352,7 +352,12 @@ impl Log {
             }
             Err(error) if is_want_of_space(&error) => {
                 writer.stuck = true;
-                self.full.store(true, Ordering::Release);
+                if !self.full.swap(true, Ordering::AcqRel) {
+                    tracing::error!(
+                        directory = %self.directory.display(),
+                        "no space left for the log, refusing writes until there is some"
+                    );
+                }
                 Err(LogError::Full)
             }
             Err(error) => {
