@@ -10,7 +10,7 @@ use tandem_e2e::cluster::pair::{HEAL_LIMIT, is, member, other, target};
 use tandem_e2e::cluster::{Clients, Pair, Stage, wait_until};
 use tandem_e2e::story::Instance;
 
-use super::support::{SOME, epochs, pass, replicas_of, with_pair};
+use super::support::{SOME, pass, replicas_of, with_pair};
 
 /// A volume that some seconds of writes fill.
 const SMALL: u32 = 96;
@@ -27,7 +27,7 @@ fn a_replica_whose_volume_is_full_hinders_nobody_and_goes_on_when_it_grows() {
         let replica = replicas_of(pair, &slot).unwrap().remove(0);
         stage.shrink_volume(&replica.name, SMALL).unwrap();
         pair.wait_until_ready().unwrap();
-        let before = epochs(&pair.status().unwrap()).unwrap();
+        let before = pair.status().unwrap().epochs;
         let clients = Clients::start(pair, "replica").unwrap();
         clients.wait_for_more(SOME).unwrap();
 
@@ -37,11 +37,14 @@ fn a_replica_whose_volume_is_full_hinders_nobody_and_goes_on_when_it_grows() {
         assert!(is(&status, "Writable"), "both masters write");
         pass(FULL_FOR);
         clients.wait_for_more(SOME).unwrap();
+        // It shows what it took before.
         let door = pair.instance(&replica.name).unwrap();
-        reads(door, &filled).unwrap();
+        reads(door, &filled[..1]).unwrap();
+        let behind = door.refusal(&["SET", "full:refused", "x"]).unwrap();
+        assert!(behind.contains("READONLY"), "{behind}");
         // A full one is not promoted; it would refuse every write.
         let found = pair.status().unwrap();
-        assert_eq!(epochs(&found).unwrap(), before);
+        assert_eq!(found.epochs, before);
 
         stage.grow_volume(&replica.name, LARGE).unwrap();
         let grown = Instant::now();
@@ -50,7 +53,7 @@ fn a_replica_whose_volume_is_full_hinders_nobody_and_goes_on_when_it_grows() {
         clients.wait_for_more(SOME).unwrap();
         let told = clients.finish().unwrap();
         let found = pair.status().unwrap();
-        assert_eq!(epochs(&found).unwrap(), before, "no failover");
+        assert_eq!(found.epochs, before, "no failover");
         stage.says(format_args!(
             "{}, a replica, full after {} values of {VALUE} bytes, for {:.1} s: longest time without an answer \
              -rw {} ms, -{slot} {} ms; whole {} ms after it grew",
@@ -72,7 +75,7 @@ fn a_master_whose_volume_is_full_is_left_by_rw_and_writes_again_when_it_grows() 
         let master = writer_with_small_volume(stage, pair).unwrap();
         let slot = master.slot.clone();
         let peer = pair.master(other(&slot)).unwrap();
-        let before = epochs(&pair.status().unwrap()).unwrap();
+        let before = pair.status().unwrap().epochs;
         let clients = Clients::start(pair, "master").unwrap();
         clients.wait_for_more(SOME).unwrap();
 
@@ -103,7 +106,7 @@ fn a_master_whose_volume_is_full_is_left_by_rw_and_writes_again_when_it_grows() 
         pass(FULL_FOR);
         clients.rw().wait_for_more(SOME).unwrap();
         let found = pair.status().unwrap();
-        assert_eq!(epochs(&found).unwrap(), before, "nobody was promoted");
+        assert_eq!(found.epochs, before, "nobody was promoted");
         reads(door, &filled).unwrap();
 
         stage.grow_volume(&master.name, LARGE).unwrap();
@@ -113,7 +116,7 @@ fn a_master_whose_volume_is_full_is_left_by_rw_and_writes_again_when_it_grows() 
         clients.wait_for_more(SOME).unwrap();
         let told = clients.finish().unwrap();
         let status = pair.status().unwrap();
-        assert_eq!(epochs(&status).unwrap(), before, "no failover");
+        assert_eq!(status.epochs, before, "no failover");
         assert_eq!(
             target(&status, "rw"),
             Some(peer.name),
