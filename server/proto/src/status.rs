@@ -6,6 +6,10 @@
 use serde::{Deserialize, Serialize};
 
 /// The whole answer of `TANDEM STATUS`.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, under a name that readers know"
+)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InstanceStatus {
     /// Version of this layout; 1.
