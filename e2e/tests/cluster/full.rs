@@ -41,7 +41,7 @@ fn a_replica_whose_volume_is_full_hinders_nobody_and_goes_on_when_it_grows() {
         let door = pair.instance(&replica.name).unwrap();
         reads(door, &filled[..1]).unwrap();
         let behind = door.refusal(&["SET", "full:refused", "x"]).unwrap();
-        assert!(behind.contains("READONLY"), "{behind}");
+        assert!(behind.contains("read only replica"), "{behind}");
         // A full one is not promoted; it would refuse every write.
         let found = pair.status().unwrap();
         assert_eq!(found.epochs, before);
