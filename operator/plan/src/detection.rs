@@ -2,7 +2,8 @@
 //!
 //! Observers are the operator, each replica of the group (its link to the suspect) and the writers of
 //! other groups (their link to it). An observer whose own process is known to have ended does not
-//! count; one that is merely silent counts, and has no vote to give. Dead means: the operator has lost
+//! count; one that is merely silent counts, and has no vote to give; one that answers and never had a
+//! link to the suspect does not watch it, and does not count. Dead means: the operator has lost
 //! it, more than half of the observers have, and one of them is in the data plane when there is one.
 //!
 //! | replicas | observers                    | votes needed | then enough are                    |
@@ -149,6 +150,8 @@ pub enum Testimony {
         /// Milliseconds since its last contact.
         silent_ms: u64,
     },
+    /// Has no link to it and never had: it does not watch, and is not counted.
+    NoLink,
     /// Has nothing to say.
     Unknown {
         /// Why.
@@ -165,6 +168,7 @@ impl std::fmt::Display for Witness {
             Testimony::Alive { silent_ms } => {
                 write!(f, "{}: contact {silent_ms} ms ago", self.observer)
             }
+            Testimony::NoLink => write!(f, "{}: has no link to it", self.observer),
             Testimony::Unknown { why } => write!(f, "{}: {why}", self.observer),
         }
     }
@@ -330,7 +334,9 @@ fn by_vote(
     }
     let dead = |witness: &&Witness| matches!(witness.testimony, Testimony::Dead { .. });
     let votes = witnesses.iter().filter(dead).count();
-    let needed = witnesses.len() / 2 + 1;
+    let watches = |witness: &&Witness| witness.testimony != Testimony::NoLink;
+    let watching = witnesses.iter().filter(watches).count();
+    let needed = watching / 2 + 1;
     let in_data_plane = witnesses.len() > 1;
     let data_plane_votes = witnesses.iter().skip(1).filter(dead).count();
     let established =
@@ -341,10 +347,7 @@ fn by_vote(
         })
     } else {
         let missing = if operator_lost_it {
-            format!(
-                "{votes} of {} observers have lost it, {needed} needed",
-                witnesses.len()
-            )
+            format!("{votes} of {watching} observers have lost it, {needed} needed")
         } else {
             format!(
                 "{} probes missed, {MISSED_PROBES_MIN} needed",
@@ -380,9 +383,7 @@ fn data_plane_testimony(
     };
     let answer_age_ms = observer.answer.as_ref().map_or(0, |answer| answer.age_ms);
     match freshest_contact_ms(status, suspect, suspect_id) {
-        None => Testimony::Unknown {
-            why: "has no link to it".into(),
-        },
+        None => Testimony::NoLink,
         Some(contact_ms) => {
             let silent_ms = contact_ms + answer_age_ms;
             if silent_ms >= timing.link_ms {

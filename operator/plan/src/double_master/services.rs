@@ -10,7 +10,9 @@ use tandem_api::{InstanceName, ServiceName};
 
 use super::state::SlotState;
 use super::validate::Validated;
+use crate::detection::Testimony;
 use crate::events::{Event, Reason};
+use crate::group::Decision;
 use crate::observed::Observed;
 use crate::state::State;
 use crate::suffix::{SUFFIX_RO, SUFFIX_RW};
@@ -79,8 +81,11 @@ fn writer(
             if still_writes(state, name, observed) {
                 return true;
             }
-            // A primary under suspicion keeps the service: without a verdict nobody is better.
+            // A primary under suspicion keeps the service as long as somebody hears it, or nobody else
+            // could have it.
+            let is_left_alone = other.is_some() && is_heard_by_nobody(&state.decision);
             state.decision.state.primary() == Some(name)
+                && !is_left_alone
                 && (state.decision.state.serving().is_none() || may_write(name))
         })
     };
@@ -91,6 +96,14 @@ fn writer(
         .or_else(|| usable.iter().copied().find(|name| Some(*name) == current))
         .or_else(|| usable.first().copied())
         .cloned()
+}
+
+/// Whether the operator has lost a primary and no instance says that it hears it. That is no verdict:
+/// the role stays. But the other master writes already, and whoever sends clients there loses nothing.
+fn is_heard_by_nobody(decision: &Decision) -> bool {
+    let mut words = decision.witnesses.iter().map(|witness| &witness.testimony);
+    let is_lost = matches!(words.next(), Some(Testimony::Dead { .. }));
+    is_lost && !words.any(|word| matches!(word, Testimony::Alive { .. }))
 }
 
 /// Whether clients have to leave the primary of slot `index` before anything is done to it: `-rw` may

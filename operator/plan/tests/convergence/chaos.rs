@@ -4,36 +4,20 @@ use std::collections::BTreeMap;
 
 use tandem_api::{DoubleMaster, InstanceName};
 use tandem_plan::double_master::{DoubleMasterPlan, plan, validate};
+use tandem_plan::observed::is_writer;
 use tandem_plan::state::State;
 use tandem_plan::{Observed, Step};
-use tandem_proto::status::{LinkKind, LinkState};
 
+use crate::disturb::{Dice, Troubles, disturb};
 use crate::world::{Origin, Scope, World};
 
 const TICK_MS: u64 = 100;
 const CHAOS_TICKS: u64 = 150;
-const PEACE_TICKS: u64 = 400;
+const PEACE_TICKS: u64 = 800;
 
-/// `SplitMix64` (Steele, Lea, Flood 2014): small, and the same everywhere.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn one_in(&mut self, chance: u64) -> bool {
-        self.below(chance) == 0
-    }
-}
+/// How long `-rw` may lead to nobody while somebody writes whom it could lead to, and all who have a
+/// say answer: detection, and the quiet time after a failover by silence.
+const RW_AWAY_MS: u64 = 4000;
 
 pub(crate) fn run(seed: u64) -> Result<(), String> {
     let mut dice = Dice(seed);
@@ -42,14 +26,24 @@ pub(crate) fn run(seed: u64) -> Result<(), String> {
     let spec = serde_json::from_value(spec).map_err(|error| error.to_string())?;
     let valid = validate(&DoubleMaster::new("dm", spec)).map_err(|error| error.to_string())?;
     let mut world = World::new(valid);
+    world.lingers = dice.one_in(2);
+    let troubles = Troubles {
+        people: !dice.one_in(4),
+        faults: !dice.one_in(4),
+    };
+    let mut rw_away_ms = 0;
     let mut late: Option<DoubleMasterPlan> = None;
     let mut written: BTreeMap<Origin, u64> = BTreeMap::new();
     for tick in 0..CHAOS_TICKS + PEACE_TICKS {
         let is_chaos = tick < CHAOS_TICKS;
         if is_chaos {
-            disturb(&mut world, &mut dice);
+            disturb(&mut world, &mut dice, troubles);
         }
-        world.pass(TICK_MS);
+        if tick == CHAOS_TICKS {
+            make_peace(&mut world);
+        }
+        let at = |error: String| format!("at {}: {error}", world_time(tick));
+        world.pass(TICK_MS).map_err(at)?;
         note_writes(&world, &mut written);
         let observed = world.observe();
         let planned = make_plan(&world, &observed)?;
@@ -68,6 +62,18 @@ pub(crate) fn run(seed: u64) -> Result<(), String> {
         if is_chaos && late.is_none() && dice.one_in(10) {
             late = Some(planned);
         }
+        rw_away_ms = if is_rw_away(&world) {
+            rw_away_ms + TICK_MS
+        } else {
+            0
+        };
+        if rw_away_ms > RW_AWAY_MS {
+            let plan = make_plan(&world, &world.observe())?;
+            return Err(format!(
+                "at {}: -rw leads to nobody\n{plan}",
+                world_time(tick)
+            ));
+        }
         if let Some(error) = world.two_owners() {
             return Err(format!("at {}: {error}", world_time(tick)));
         }
@@ -79,41 +85,31 @@ fn world_time(tick: u64) -> String {
     format!("{} ms", tick * TICK_MS)
 }
 
-fn disturb(world: &mut World, dice: &mut Dice) {
-    let names: Vec<InstanceName> = world.instances.keys().cloned().collect();
-    if names.is_empty() {
-        return;
+/// Nothing more goes wrong, and everything that was ever there is wanted again.
+fn make_peace(world: &mut World) {
+    world.revision += world.revision % 2;
+    let most = world.instances.keys().map(InstanceName::ordinal).max();
+    world.valid.replicas = most.unwrap_or(0).max(world.valid.replicas);
+    for instance in world.instances.values_mut() {
+        instance.cordoned_until = 0;
+        instance.opens_from = 0;
     }
-    let name = &names[dice.below(names.len() as u64) as usize];
-    match dice.below(60) {
-        0..=2 => world.kill(name),
-        3..=5 => {
-            let until = world.now + 100 + dice.below(6000);
-            if let Some(instance) = world.instances.get_mut(name) {
-                instance.hung_until = until;
-            }
-        }
-        6 => {
-            // A whole slot at once.
-            let slot = if dice.one_in(2) { "dm-a-" } else { "dm-b-" };
-            for name in names.iter().filter(|name| name.as_str().starts_with(slot)) {
-                world.kill(name);
-            }
-        }
-        7 => {
-            if let Some(instance) = world.instances.get_mut(name) {
-                for link in instance
-                    .links
-                    .values_mut()
-                    .filter(|l| l.kind == LinkKind::Peer)
-                {
-                    link.state = LinkState::LostPlace;
-                }
-            }
-        }
-        8 if dice.one_in(4) => names.iter().for_each(|name| world.kill(name)),
-        _ => {}
-    }
+}
+
+/// Whether `-rw` leads to nobody who writes while there is one, and everybody else answers.
+fn is_rw_away(world: &World) -> bool {
+    let target = world
+        .services
+        .iter()
+        .find(|(name, _)| name.as_str() == "dm-rw")
+        .and_then(|(_, targets)| targets.first());
+    let writes = |name: &InstanceName| {
+        let instance = &world.instances[name];
+        world.is_up(name) && is_writer(instance.role) && world.claim_is(name, instance.epoch)
+    };
+    let others = || world.instances.keys().filter(|name| Some(*name) != target);
+    let all_answer = others().all(|name| world.is_up(name));
+    !target.is_some_and(writes) && all_answer && others().any(writes)
 }
 
 fn make_plan(world: &World, observed: &Observed) -> Result<DoubleMasterPlan, String> {
@@ -140,6 +136,12 @@ fn check_plan(plan: &DoubleMasterPlan, observed: &Observed) -> Result<(), String
             ));
         }
         for step in &group.steps {
+            if let Step::Start { instance } = step
+                && let Some(seen) = observed.instances.get(instance)
+                && seen.placement.terminating
+            {
+                return Err(format!("{instance} is started before its end:\n{plan}"));
+            }
             let Step::Promote {
                 instance, epoch, ..
             } = step

@@ -1,14 +1,13 @@
 //! A world of processes, data and links in which plans are carried out: the least that has the
 //! properties the planner counts on (handover before following, merge between writers).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tandem_api::{GroupName, InstanceName, ServiceName};
-use tandem_plan::double_master::{DoubleMasterPlan, Validated};
+use tandem_plan::double_master::Validated;
 use tandem_plan::observed::is_writer;
 use tandem_plan::{
-    Address, Answer, Attempt, Claim, InstanceObservation, Observed, Placement, Process, Resync,
-    Step,
+    Address, Answer, Attempt, Claim, InstanceObservation, Observed, Placement, Process, Request,
 };
 use tandem_proto::status::{
     DatabaseStatus, InstanceStatus, LinkKind, LinkState, LinkStatus, Role, VvRow,
@@ -32,6 +31,21 @@ pub(crate) struct Instance {
     pub(crate) members: Vec<u32>,
     pub(crate) answer: Option<(InstanceStatus, u64)>,
     pub(crate) missed: u32,
+    /// Specification that it was made from.
+    pub(crate) revision: u32,
+    pub(crate) cordoned_until: u64,
+    /// Its end was asked for and comes then.
+    pub(crate) ends_at: Option<u64>,
+    /// A promotion does not end before that.
+    pub(crate) opens_from: u64,
+}
+
+/// A promotion that goes on by itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Late {
+    pub(crate) at: u64,
+    pub(crate) instance: InstanceName,
+    pub(crate) epoch: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -51,8 +65,21 @@ pub(crate) struct World {
     pub(crate) attempts: BTreeMap<String, (u64, u32, String)>,
     /// Who was ever promoted under an epoch of a group.
     pub(crate) owners: BTreeMap<(u32, u64), InstanceName>,
-    incarnations: u64,
+    pub(crate) incarnations: u64,
+    pub(crate) requests: Vec<Request>,
+    /// Specification that is wanted; odd ones have an image that does not run.
+    pub(crate) revision: u32,
+    pub(crate) late: Vec<Late>,
+    /// Who `-rw` sent clients to, and when last.
+    pub(crate) left: BTreeMap<InstanceName, u64>,
+    /// Clients of a service that was moved are still sent to its old target for a while.
+    pub(crate) lingers: bool,
+    /// When the present planner came.
+    pub(crate) planner_since: u64,
 }
+
+/// How long clients go to the old target of a service.
+const LINGER_MS: u64 = 1200;
 
 impl World {
     pub(crate) fn new(valid: Validated) -> Self {
@@ -65,6 +92,12 @@ impl World {
             attempts: BTreeMap::new(),
             owners: BTreeMap::new(),
             incarnations: 0,
+            requests: Vec::new(),
+            revision: 0,
+            late: Vec::new(),
+            left: BTreeMap::new(),
+            lingers: false,
+            planner_since: 0,
         }
     }
 
@@ -74,13 +107,33 @@ impl World {
             .is_some_and(|instance| instance.running_since.is_some() && !self.is_hung(instance))
     }
 
-    fn is_hung(&self, instance: &Instance) -> bool {
-        instance.hung_until > self.now
+    /// Since when it answers without a break.
+    fn up_since(&self, name: &InstanceName) -> Option<u64> {
+        let instance = self.instances.get(name)?;
+        let since = instance.running_since?.max(instance.hung_until);
+        self.is_up(name).then_some(since)
     }
 
-    /// Lets time pass: probes, links, writes.
-    pub(crate) fn pass(&mut self, ms: u64) {
+    fn is_hung(&self, instance: &Instance) -> bool {
+        // An odd revision never answers.
+        instance.hung_until > self.now || instance.revision % 2 == 1
+    }
+
+    /// Lets time pass: ends, late promotions, probes, links, writes.
+    pub(crate) fn pass(&mut self, ms: u64) -> Result<(), String> {
         self.now += ms;
+        let now = self.now;
+        let is_over = |instance: &Instance| instance.ends_at.is_some_and(|at| at <= now);
+        let ended: Vec<InstanceName> = self
+            .instances
+            .iter()
+            .filter(|(_, instance)| is_over(instance))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in &ended {
+            self.remove(name);
+        }
+        self.open_late()?;
         let names: Vec<InstanceName> = self.instances.keys().cloned().collect();
         for name in &names {
             if self.is_up(name) {
@@ -102,6 +155,43 @@ impl World {
                 instance.missed += 1;
             }
         }
+        Ok(())
+    }
+
+    /// Promotions that went on by themselves come through. An instance that answered all the time
+    /// since it lost its claim never opens when another one has.
+    fn open_late(&mut self) -> Result<(), String> {
+        let now = self.now;
+        let due: Vec<Late> = self.late.extract_if(.., |late| late.at <= now).collect();
+        for Late {
+            instance, epoch, ..
+        } in due
+        {
+            if !self.is_up(&instance) {
+                continue;
+            }
+            let before = self.instances[&instance].epoch;
+            let opened = self.promote(&instance, epoch, &[])?.is_ok() && before < epoch;
+            let group = self.instances[&instance].server_id;
+            let slots = &self.valid.slots;
+            let slot = slots.iter().find(|slot| slot.server_id == group);
+            let claim = slot.and_then(|slot| self.claims.get(&slot.name));
+            let since = self.up_since(&instance).unwrap_or(now);
+            let is_open = |claim: &Claim| {
+                let holder = self.instances.get(&claim.instance);
+                holder.is_some_and(|holder| holder.epoch == claim.epoch && is_writer(holder.role))
+            };
+            if let Some(claim) = claim.filter(|claim| opened && claim.epoch > epoch)
+                && since + 1000 < claim.at_ms
+                && is_open(claim)
+            {
+                return Err(format!(
+                    "{instance} opens under epoch {epoch} after {} did under {}",
+                    claim.instance, claim.epoch
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn write(&mut self, name: &InstanceName) {
@@ -174,14 +264,30 @@ impl World {
             claims: self.claims.clone(),
             services: self.services.clone(),
             attempts,
+            requests: self.requests.clone(),
+            sent_to: self.sent_to(),
             ..Observed::default()
         }
+    }
+
+    fn sent_to(&self) -> BTreeSet<InstanceName> {
+        let rw = self
+            .services
+            .iter()
+            .find(|(name, _)| name.as_str() == "dm-rw");
+        let now = rw.map_or_else(Vec::new, |(_, targets)| targets.clone());
+        let left = self
+            .left
+            .iter()
+            .filter(|(_, at)| self.now - **at < LINGER_MS);
+        let all = now.into_iter().chain(left.map(|(name, _)| name.clone()));
+        all.filter(|_| self.lingers).collect()
     }
 
     fn observation(&self, name: &InstanceName, instance: &Instance) -> InstanceObservation {
         let process = match (instance.running_since, instance.exited_at) {
             (Some(since), _) => Process::Running {
-                age_ms: self.now - since,
+                age_ms: self.now - since.max(self.planner_since),
             },
             (None, Some(at)) => Process::Exited {
                 age_ms: self.now - at,
@@ -191,7 +297,8 @@ impl World {
             (None, None) => Process::Absent,
         };
         let heard_at = instance.answer.as_ref().map_or(0, |(_, at)| *at);
-        let since = heard_at.max(instance.running_since.unwrap_or(0));
+        let started_at = instance.running_since.unwrap_or(0);
+        let since = heard_at.max(started_at).max(self.planner_since);
         InstanceObservation {
             process,
             address: address(name),
@@ -202,10 +309,25 @@ impl World {
             silent_ms: self.now.saturating_sub(since),
             missed_probes: instance.missed,
             unsynced_ms: 0,
-            ran_before: false,
+            ran_before: started_at < self.planner_since,
             busy: None,
-            placement: Placement::default(),
+            placement: self.placement(instance),
             settings: None,
+        }
+    }
+
+    fn placement(&self, instance: &Instance) -> Placement {
+        let exists = instance.running_since.is_some() || instance.exited_at.is_some();
+        let leaving = instance.cordoned_until > self.now;
+        let outdated = exists && instance.revision != self.revision;
+        let stuck = exists && instance.revision % 2 == 1;
+        Placement {
+            node: None,
+            leaving: leaving.then(|| "its node is cordoned".into()),
+            terminating: instance.ends_at.is_some(),
+            outdated: outdated.then(|| "image".into()),
+            trouble: stuck.then(|| "its image cannot be pulled".into()),
+            ready: None,
         }
     }
 
@@ -272,248 +394,22 @@ impl World {
         }
     }
 
-    /// Carries out a plan that may be late: claims are swapped only against what they expect, and
-    /// each step with an epoch is refused when the claim has moved on.
-    pub(crate) fn apply(&mut self, plan: &DoubleMasterPlan, scope: Scope) -> Result<(), String> {
-        self.services.clone_from(&plan.services);
-        for group in &plan.groups {
-            if let Some(step) = &group.claim {
-                if self.claims.get(&group.group) != step.expected.as_ref() {
-                    continue;
-                }
-                self.claims.insert(group.group.clone(), step.claim.clone());
-            }
-            if scope == Scope::ClaimsOnly {
-                continue;
-            }
-            for step in &group.steps {
-                let outcome = self.carry_out(step, plan)?;
-                let tried = self
-                    .attempts
-                    .entry(step.key())
-                    .or_insert((0, 0, String::new()));
-                if self.now - tried.0 > 10_000 {
-                    tried.1 = 0;
-                }
-                *tried = (self.now, tried.1 + 1, outcome.err().unwrap_or_default());
-            }
-        }
-        Ok(())
-    }
-
-    fn claim_is(&self, holder: &InstanceName, epoch: u64) -> bool {
-        self.claims
-            .values()
-            .any(|claim| claim.instance == *holder && claim.epoch == epoch)
-    }
-
-    /// The outer error is a broken invariant, the inner one a step that did not work.
-    fn carry_out(
-        &mut self,
-        step: &Step,
-        plan: &DoubleMasterPlan,
-    ) -> Result<Result<(), String>, String> {
-        match step {
-            Step::Start { instance } | Step::Restart { instance, .. } => {
-                let wanted = plan
-                    .instances
-                    .iter()
-                    .find(|wanted| wanted.name == *instance);
-                let server_id = wanted.ok_or("start of an unwanted instance")?.server_id;
-                self.start(instance, server_id);
-                return Ok(Ok(()));
-            }
-            Step::Stop { instance } => {
-                if let Some(instance) = self.instances.get_mut(instance) {
-                    (instance.running_since, instance.exited_at) = (None, None);
-                }
-                return Ok(Ok(()));
-            }
-            _ => {}
-        }
-        if !self.is_up(step.instance()) {
-            return Ok(Err("does not answer".into()));
-        }
-        match step {
-            Step::Promote {
-                instance,
-                epoch,
-                collect_from,
-            } => {
-                if !self.claim_is(instance, *epoch) {
-                    return Ok(Err("claim moved on".into()));
-                }
-                self.promote(instance, *epoch, collect_from)
-            }
-            Step::Fence {
-                instance,
-                epoch,
-                primary,
-            }
-            | Step::Follow {
-                instance,
-                epoch,
-                primary,
-            } => {
-                if !self.claim_is(primary, *epoch) {
-                    return Ok(Err("claim moved on".into()));
-                }
-                Ok(self.follow(instance, *epoch, primary))
-            }
-            Step::Withdraw { instance, epoch } => {
-                let lost = |claim: &Claim| claim.epoch == epoch + 1 && claim.instance != *instance;
-                if !self.claims.values().any(lost) {
-                    return Ok(Err("claim moved on".into()));
-                }
-                let told = self.instances.get_mut(instance).ok_or("unknown")?;
-                told.epoch = told.epoch.max(*epoch);
-                told.role = Role::Waiting;
-                told.links.clear();
-                Ok(Ok(()))
-            }
-            Step::Peer { instance, peer, .. } => {
-                self.link(instance, peer, LinkKind::Peer);
-                Ok(Ok(()))
-            }
-            Step::Members {
-                instance,
-                server_ids,
-            } => {
-                let told = self.instances.get_mut(instance).ok_or("unknown")?;
-                told.members.clone_from(server_ids);
-                Ok(Ok(()))
-            }
-            Step::FullResync {
-                instance,
-                source,
-                mode,
-                ..
-            } => {
-                if !self.is_up(source) {
-                    return Ok(Err("source does not answer".into()));
-                }
-                if *mode == Resync::Replace {
-                    let taken = self.instances[source].data.clone();
-                    self.link(instance, source, LinkKind::Replica);
-                    let target = self.instances.get_mut(instance).ok_or("unknown")?;
-                    target.data = taken;
-                } else {
-                    self.link(instance, source, LinkKind::Peer);
-                }
-                Ok(Ok(()))
-            }
-            Step::Start { .. }
-            | Step::Restart { .. }
-            | Step::Replace { .. }
-            | Step::Configure { .. }
-            | Step::Stop { .. } => Ok(Ok(())),
-        }
-    }
-
-    fn start(&mut self, name: &InstanceName, server_id: u32) {
-        let now = self.now;
-        let instance = self
-            .instances
-            .entry(name.clone())
-            .or_insert_with(|| Instance {
-                running_since: None,
-                exited_at: None,
-                quick_exits: 0,
-                hung_until: 0,
-                server_id,
-                role: Role::Waiting,
-                epoch: 0,
-                incarnation: 0,
-                data: BTreeMap::new(),
-                links: BTreeMap::new(),
-                members: Vec::new(),
-                answer: None,
-                missed: 0,
-            });
-        instance.running_since = Some(now);
-        instance.exited_at = None;
-        instance.hung_until = 0;
-        instance.role = Role::Waiting;
-        instance.links.clear();
-        instance.missed = 0;
-    }
-
-    fn promote(
-        &mut self,
-        name: &InstanceName,
-        epoch: u64,
-        collect_from: &[InstanceName],
-    ) -> Result<Result<(), String>, String> {
-        let instance = &self.instances[name];
-        let already = is_writer(instance.role) && instance.epoch == epoch;
-        if instance.epoch >= epoch && !already {
-            return Ok(Err(format!("-STALE {epoch}")));
-        }
-        let group = instance.server_id;
-        let owner = self
-            .owners
-            .entry((group, epoch))
-            .or_insert_with(|| name.clone());
-        if owner != name {
-            return Err(format!(
-                "epoch {epoch} of {group} belongs to {owner}, not {name}"
-            ));
-        }
-        let collected: Vec<_> = collect_from
-            .iter()
-            .filter(|from| self.is_up(from))
-            .map(|from| self.instances[from].data.clone())
-            .collect();
-        self.incarnations += 1;
-        let incarnation = self.incarnations;
-        let instance = self.instances.get_mut(name).ok_or("unknown")?;
-        for data in &collected {
-            merge(&mut instance.data, data);
-        }
-        if !already {
-            instance.incarnation = incarnation;
-            instance.links.clear();
-        }
-        instance.role = Role::DoubleMaster;
-        instance.epoch = epoch;
-        Ok(Ok(()))
-    }
-
-    fn follow(
-        &mut self,
-        name: &InstanceName,
-        epoch: u64,
-        primary: &InstanceName,
-    ) -> Result<(), String> {
-        if !self.is_up(primary) {
-            return Err("the primary does not answer".into());
-        }
-        if self.instances[name].epoch > epoch {
-            return Err("-STALE".into());
-        }
-        let alone = self.instances[name].data.clone();
-        let target = self.instances.get_mut(primary).ok_or("unknown")?;
-        merge(&mut target.data, &alone);
-        let instance = self.instances.get_mut(name).ok_or("unknown")?;
-        instance.role = Role::Replica;
-        instance.epoch = epoch;
-        instance.links.clear();
-        self.link(name, primary, LinkKind::Replica);
-        Ok(())
-    }
-
-    fn link(&mut self, name: &InstanceName, source: &InstanceName, kind: LinkKind) {
+    /// Its pod goes; the volume stays.
+    pub(crate) fn remove(&mut self, name: &InstanceName) {
         if let Some(instance) = self.instances.get_mut(name) {
-            instance.links.retain(|_, link| link.kind != kind);
-            let state = LinkState::Connecting;
-            instance.links.insert(
-                source.clone(),
-                Link {
-                    kind,
-                    state,
-                    contact_at: None,
-                },
-            );
+            (instance.running_since, instance.exited_at) = (None, None);
+            (instance.ends_at, instance.hung_until) = (None, 0);
+            instance.quick_exits = 0;
+        }
+    }
+
+    /// Another planner takes over: it has heard nobody yet.
+    pub(crate) fn replace_planner(&mut self) {
+        self.planner_since = self.now;
+        self.attempts.clear();
+        for instance in self.instances.values_mut() {
+            instance.answer = None;
+            instance.missed = 0;
         }
     }
 
@@ -555,7 +451,7 @@ pub(crate) enum Scope {
     ClaimsOnly,
 }
 
-fn merge(into: &mut BTreeMap<Origin, u64>, from: &BTreeMap<Origin, u64>) {
+pub(crate) fn merge(into: &mut BTreeMap<Origin, u64>, from: &BTreeMap<Origin, u64>) {
     for (origin, high) in from {
         let mine = into.entry(*origin).or_insert(0);
         *mine = (*mine).max(*high);

@@ -9,7 +9,7 @@ use crate::WHOLE;
 use crate::fixture::{plan_of, text_of};
 
 /// The state of slot `a` whose primary is silent, by what its observers say: `d` has lost it, `a` is
-/// in contact, `s` is silent itself, `x` has ended. The peer comes first.
+/// in contact, `n` has no link to it, `s` is silent itself, `x` has ended. The peer comes first.
 fn verdict(replicas: u8, observers: &str) -> String {
     let mut yaml = format!(
         "
@@ -35,8 +35,14 @@ instances:
         let rest = match word {
             'd' => "contact: 700",
             'a' => "contact: 30",
+            'n' => "contact: 700",
             's' => "age: 700, missed: 3",
             _ => "exited: 5000",
+        };
+        let link = if word == 'n' {
+            link.replace("dm-a-0", "dm-b-5")
+        } else {
+            link
         };
         let _ = writeln!(
             yaml,
@@ -79,6 +85,14 @@ fn the_table_of_votes_is_as_documented() {
         (2, "xxd", "failover"),
         (2, "xad", "failover"),
         (2, "xaa", "suspect"),
+        // Who has no link to it does not watch; somebody in the data plane has to, all the same.
+        (2, "nnd", "failover"),
+        (2, "nda", "failover"),
+        (2, "naa", "suspect"),
+        (1, "nd", "failover"),
+        (1, "na", "suspect"),
+        (1, "nn", "suspect"),
+        (0, "n", "suspect"),
     ];
     for (replicas, observers, wanted) in cases {
         assert_eq!(
@@ -245,4 +259,36 @@ instances:
     // Others hear it: the operator is the one that is cut off.
     assert_eq!(state(1200, true, 30), "assembling,");
     assert_eq!(state(3000, true, 30), "suspect");
+}
+
+#[test]
+fn rw_leaves_a_primary_that_nobody_hears_although_its_role_stays() {
+    let rw = |b0: &str, a1: &str| {
+        let plan = plan_of(&format!(
+            "
+spec: {{replicasPerMaster: 2}}
+claims:
+  a: {{epoch: 1, instance: dm-a-0}}
+  b: {{epoch: 1, instance: dm-b-0}}
+services: {{dm-rw: [dm-a-0]}}
+instances:
+  dm-a-0: {{role: double_master, epoch: 1, age: 700, missed: 3, holds: {{1: 9}}}}
+  dm-a-1: {{role: replica, epoch: 1, {a1}}}
+  dm-a-2: {{role: replica, epoch: 1, follows: dm-a-0, age: 9000, missed: 9}}
+  dm-b-0: {{role: double_master, epoch: 1{b0}}}
+"
+        ));
+        assert!(plan.groups[0].claim.is_none(), "{plan}");
+        let state = plan.groups[0].state.to_string();
+        assert!(state.starts_with("suspect dm-a-0"), "{plan}");
+        plan.services.into_values().next_back().unwrap()[0].to_string()
+    };
+    let silent = "follows: dm-a-0, age: 9000, missed: 9";
+    assert_eq!(rw("", silent), "dm-b-0");
+    assert_eq!(
+        rw("", "follows: dm-a-0, contact: 30"),
+        "dm-a-0",
+        "it is heard"
+    );
+    assert_eq!(rw(", read_only: true", silent), "dm-a-0", "nobody else can");
 }
