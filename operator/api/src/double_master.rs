@@ -100,7 +100,8 @@ pub struct DoubleMasterSpec {
         "self.all(k, !(k in ['port','bind','dir','db-path','server-id','cluster-id','requirepass','masterauth',\
          'slaveof','replicaof','boot-role','config','double-master-ip','double-master-port',\
          'double-master-server-id','min-replicas-to-write','min-slaves-to-write','replica-announce-ip',\
-         'slave-announce-ip','replica-announce-port','slave-announce-port','metrics-port']))")
+         'slave-announce-ip','replica-announce-port','slave-announce-port','metrics-port',\
+         'requirepass-previous']))")
         .message("this key belongs to the operator; remove it from spec.config"))]
     pub config: BTreeMap<String, String>,
 

@@ -1,7 +1,7 @@
 //! Configuration keys of a server: which belong to the operator, which a running server takes.
 
 /// Keys that the operator sets itself, in every spelling.
-pub const OPERATOR_KEYS: [&str; 22] = [
+pub const OPERATOR_KEYS: [&str; 23] = [
     "port",
     "bind",
     "dir",
@@ -9,6 +9,7 @@ pub const OPERATOR_KEYS: [&str; 22] = [
     "server-id",
     "cluster-id",
     "requirepass",
+    "requirepass-previous",
     "masterauth",
     "slaveof",
     "replicaof",

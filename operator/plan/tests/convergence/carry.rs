@@ -57,37 +57,42 @@ impl World {
             .any(|claim| claim.instance == *holder && claim.epoch == epoch)
     }
 
+    /// What a step does to processes; `None` when it is a command to an instance.
+    fn of_process(
+        &mut self,
+        step: &Step,
+        plan: &DoubleMasterPlan,
+    ) -> Result<Option<Result<(), String>>, String> {
+        match step {
+            Step::Start { instance } | Step::Restart { instance, .. } => {
+                let mut wanted = plan.instances.iter();
+                let wanted = wanted.find(|wanted| wanted.name == *instance);
+                let server_id = wanted.ok_or("start of an unwanted instance")?.server_id;
+                let found = self.instances.get(instance);
+                if found.is_some_and(|found| found.ends_at.is_some()) {
+                    return Ok(Some(Err("its old pod is there".into())));
+                }
+                self.start(instance, server_id);
+            }
+            Step::Stop { instance } => self.remove(instance),
+            Step::Replace { instance, .. } => {
+                let server_id = self.instances[instance].server_id;
+                self.remove(instance);
+                self.start(instance, server_id);
+            }
+            _ => return Ok(None),
+        }
+        Ok(Some(Ok(())))
+    }
+
     /// The outer error is a broken invariant, the inner one a step that did not work.
     fn carry_out(
         &mut self,
         step: &Step,
         plan: &DoubleMasterPlan,
     ) -> Result<Result<(), String>, String> {
-        match step {
-            Step::Start { instance } | Step::Restart { instance, .. } => {
-                let wanted = plan
-                    .instances
-                    .iter()
-                    .find(|wanted| wanted.name == *instance);
-                let server_id = wanted.ok_or("start of an unwanted instance")?.server_id;
-                let found = self.instances.get(instance);
-                if found.is_some_and(|found| found.ends_at.is_some()) {
-                    return Ok(Err("its old pod is there".into()));
-                }
-                self.start(instance, server_id);
-                return Ok(Ok(()));
-            }
-            Step::Stop { instance } => {
-                self.remove(instance);
-                return Ok(Ok(()));
-            }
-            Step::Replace { instance, .. } => {
-                let server_id = self.instances[instance].server_id;
-                self.remove(instance);
-                self.start(instance, server_id);
-                return Ok(Ok(()));
-            }
-            _ => {}
+        if let Some(done) = self.of_process(step, plan)? {
+            return Ok(done);
         }
         if !self.is_up(step.instance()) {
             return Ok(Err("does not answer".into()));

@@ -33,9 +33,8 @@ instances:
             ),
         };
         let rest = match word {
-            'd' => "contact: 700",
+            'd' | 'n' => "contact: 700",
             'a' => "contact: 30",
-            'n' => "contact: 700",
             's' => "age: 700, missed: 3",
             _ => "exited: 5000",
         };
