@@ -11,6 +11,7 @@ use crate::server::Server;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tandem_proto::status::InstanceStatus;
+use tandem_store::log::is_want_of_space;
 
 /// How long others may take to say what they know.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -45,6 +46,7 @@ pub fn take_role(server: &Arc<Server>, runtime: &tokio::runtime::Runtime) -> any
     }
     runtime.block_on(resume(server, is_new))?;
     if instance.meta().role == StoredRole::Writer && !instance.is_writable() {
+        tracing::error!("not writable until the data are whole and there is space to say so");
         runtime.spawn(resume_when_whole(Arc::downgrade(server)));
     }
     Ok(())
@@ -75,11 +77,14 @@ async fn resume(server: &Server, is_new: bool) -> anyhow::Result<()> {
             );
             Ok(())
         }
+        // What it holds can be read meanwhile.
+        Err(RoleError::Persist(error)) if is_want_of_space(&error) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// A writer whose data were not whole when it started goes on once a full resync has repaired them.
+/// A writer whose data were not whole when it started goes on once a full resync has repaired them; one
+/// that had no space, once there is some.
 async fn resume_when_whole(server: Weak<Server>) {
     loop {
         tokio::time::sleep(REPAIR_LOOK).await;
@@ -93,10 +98,12 @@ async fn resume_when_whole(server: Weak<Server>) {
         if instance.not_eligible().is_some() {
             continue;
         }
-        tracing::info!("the data are whole again: the role of the writer is resumed");
         if let Err(error) = resume(&server, false).await {
             tracing::error!(%error, "the role of the writer is not resumed");
             return;
+        }
+        if instance.is_writable() {
+            tracing::info!("the role of the writer is resumed");
         }
     }
 }

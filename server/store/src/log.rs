@@ -21,4 +21,4 @@ pub use reader::{LogReader, ReadError};
 pub use recover::{Corruption, Recovered, scan};
 pub use segment::{Position, SegmentHead, SegmentInfo};
 pub use timing::{BOUNDS_US, GROUPS, Timing};
-pub use writer::{Frame, Log, LogError, LogOptions, Tail};
+pub use writer::{Frame, Log, LogError, LogOptions, Tail, is_want_of_space};

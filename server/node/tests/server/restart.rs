@@ -123,6 +123,27 @@ fn a_master_whose_role_was_claimed_meanwhile_waits() {
     super::support::wait_for_link(&primary);
 }
 
+/// A file that is written beside the identity meets a full disk where its name leads to one.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_master_without_space_for_its_role_reads_and_resumes_when_there_is_some() {
+    let mut site = Site::start(&[]);
+    site.client().ok(&["SET", "k", "v"]);
+    site.end();
+    let new = site.directory().join("instance.new");
+    drop(std::fs::remove_file(&new));
+    std::os::unix::fs::symlink("/dev/full", &new).expect("a full disk");
+    site.begin();
+    let status = site.status();
+    assert!(!status.writable, "{status:?}");
+    let mut client = site.client();
+    assert!(client.error(&["SET", "k", "w"]).starts_with("READONLY"));
+    assert_eq!(client.call(&["GET", "k"]), bulk("v"));
+    std::fs::remove_file(&new).expect("space");
+    until("it writes again", || site.status().writable);
+    client.ok(&["SET", "k", "w"]);
+}
+
 #[test]
 fn a_master_resumes_while_nobody_can_be_asked() {
     let (mut primary, mut replica) = primary_with_replica(&["--hz", "50"]);

@@ -45,7 +45,7 @@ impl LogError {
 }
 
 /// Whether there is no space, or none that may be used.
-fn is_want_of_space(error: &io::Error) -> bool {
+pub fn is_want_of_space(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
