@@ -270,11 +270,11 @@ async fn a_log_damaged_at_run_time_costs_its_readers_a_full_resync_and_no_more()
         .expect("follows");
     converged(0, &[&primary, &replica]).await;
     assert_eq!(replica.all(0).len(), 200);
-    assert_eq!(replica.link().full_resyncs, 1);
     until("the replica streams", || {
         replica.link_state() == Some(LinkState::Streaming)
     })
     .await;
+    assert_eq!(replica.link().full_resyncs, 1);
     primary.set(0, "later", "streams");
     converged(0, &[&primary, &replica]).await;
     assert_eq!(replica.link().full_resyncs, 1, "one state was enough");
