@@ -7,7 +7,8 @@
 //!
 //! A full disk takes the beginning of a write and refuses the rest. A failed sync drops what it
 //! should have saved, as a kernel does that marks failed pages clean. Names made by `create` and
-//! `replace` are durable at once; a removal becomes so with the next `create` or `replace`.
+//! `replace` are durable at once; a removal becomes so with the next of these, or when the directory
+//! is synced.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -50,6 +51,7 @@ struct State {
     /// Whether anything was refused since somebody asked.
     failed: bool,
     syncs: u64,
+    creates: u64,
 }
 
 impl State {
@@ -148,6 +150,11 @@ impl SimDisk {
     /// Syncs that succeeded so far.
     pub fn syncs(&self) -> u64 {
         self.state().syncs
+    }
+
+    /// Files created so far.
+    pub fn creates(&self) -> u64 {
+        self.state().creates
     }
 
     /// The bytes of a file as readers see them.
@@ -310,6 +317,7 @@ impl Disk for SimDisk {
             return Err(io::ErrorKind::StorageFull.into());
         }
         state.removed.clear();
+        state.creates += 1;
         let body = Arc::new(Mutex::new(Body::default()));
         state.files.insert(path.to_path_buf(), Arc::clone(&body));
         Ok(Arc::new(SimFile {
@@ -340,6 +348,14 @@ impl Disk for SimDisk {
         let mut state = self.state();
         let body = state.files.remove(path).ok_or_else(|| missing(path))?;
         state.removed.insert(path.to_path_buf(), body);
+        Ok(())
+    }
+
+    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state
+            .removed
+            .retain(|path, _| path.parent() != Some(directory));
         Ok(())
     }
 

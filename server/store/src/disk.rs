@@ -55,6 +55,8 @@ pub trait Disk: Send + Sync {
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes removals from a directory survive power loss.
+    fn sync_directory(&self, directory: &Path) -> io::Result<()>;
     /// Creates a directory and its parents.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// Reads a whole file; `None` when there is none.
@@ -148,6 +150,10 @@ impl Disk for RealDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+
+    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+        File::open(directory)?.sync_all()
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {

@@ -10,6 +10,7 @@
 
 mod cursor;
 mod format;
+mod heads;
 mod reader;
 mod recover;
 mod segment;

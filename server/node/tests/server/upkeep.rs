@@ -258,5 +258,8 @@ fn segments_that_are_older_than_the_configuration_says_are_removed() {
     }
     client.ok(&["CONFIG", "SET", "hz", "100"]);
     client.ok(&["CONFIG", "SET", "expire-logs-days", "4"]);
-    until("the old ones are removed", || segments() == all[2..]);
+    until("the old ones are removed", || {
+        // A file may have been created ahead meanwhile.
+        segments().starts_with(&all[2..])
+    });
 }

@@ -1,17 +1,26 @@
 //! Reading the log after a start: what is whole, what is a torn tail, what is corruption.
 //!
-//! A damaged place beyond everything known to be durable is the torn tail of a crash and is cut. A
-//! damaged place below it is corruption: it is reported with its position and read around, and the
-//! records it swallowed become holes. What was durable is told by marks behind the damage, by the
-//! existence of a later segment, and by the place where replay begins.
+//! A damaged place beyond everything known to be durable is the torn tail of a crash and is cut, with
+//! all segments behind it: several of them may have waited for a sync. A damaged place below it is
+//! corruption: it is reported with its position and read around, and the records it swallowed become
+//! holes. What was durable is told by marks behind the damage, in its segment or a later one, and by
+//! the place where replay begins. A file that is gone was removed by somebody: files are created
+//! durably and in order.
+//!
+//! ```text
+//! segments   ▕ 3 ████████▕ 4 ████████▕ 5 ███░░██▕ 6 ░█░░        █ there, ░ lost with the power
+//! newest mark says ──────────────┘         └─ cut here, 6 is removed
+//!            synced once more: ███▕█████████▕
+//! ```
 
 use super::cursor::{Cursor, was_durable};
-use super::format::{BLOCK_BYTES, Class, Damage, Entry, append_entry};
-use super::segment::{Position, SegmentHead, SegmentInfo, number_of, path_of};
+use super::format::{Class, Damage, Entry, append_entry};
+use super::heads::{Files, read_heads, read_upto};
+use super::segment::{Position, SegmentHead, SegmentInfo, path_of};
 use crate::disk::{Disk, DiskFile};
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use tandem_merge::codec::Reader;
 use tandem_merge::{Origin, OriginIndex, Origins, RecordHeader};
@@ -70,9 +79,9 @@ pub fn scan(
 ) -> io::Result<Recovered> {
     disk.create_dir(directory)?;
     let heads = read_heads(disk, directory, from)?;
-    let Some((newest, _)) = heads.last_key_value() else {
+    if heads.is_empty() {
         return begin(disk, directory, from, first);
-    };
+    }
     let start = heads.iter().rev().find(|(_, head)| head.base <= from);
     let Some((start, _)) = start else {
         let text = format!(
@@ -82,30 +91,54 @@ pub fn scan(
     };
     let mut pass = Pass {
         from,
-        newest: *newest,
+        files: Files {
+            disk,
+            directory,
+            heads: &heads,
+        },
         known: &first.origins,
         corruptions: Vec::new(),
+        marked: 0,
         torn_bytes: 0,
     };
-    let mut last: Option<Scanned> = None;
+    let mut scanned: Vec<Scanned> = Vec::new();
     for (number, head) in heads.range(start..) {
-        if let Some(before) = &last {
+        if let Some(before) = scanned.last() {
+            if pass.is_short(before, *number, head.base)? {
+                break;
+            }
             pass.missing(before, *number, head.base);
         }
         let file = disk.open(&path_of(directory, *number))?;
-        last = Some(pass.segment(file, head, &mut each)?);
+        let one = pass.segment(file, head, &mut each)?;
+        let is_cut = one.is_cut;
+        scanned.push(one);
+        if is_cut {
+            break;
+        }
     }
-    let Some(mut last) = last else {
+    let Some(mut last) = scanned.pop() else {
         return Err(io::Error::other("log segment vanished during recovery"));
     };
-    if last.end() < from {
-        pass.missing(&last, *newest + 1, from);
-        last.offset = from - last.base;
+    // The newest goes first, and durably: what a crash here leaves is cut at the same place again.
+    pass.torn_bytes += pass.files.remove_behind(last.number)?;
+    if last.is_cut {
+        last.file.truncate(last.offset)?;
+    }
+    let safe = pass.marked.max(from);
+    for one in scanned.iter().chain([&last]) {
+        one.save(safe)?;
     }
     last.file.sync()?;
-    let spoilt = |one: &Corruption| one.position.segment >= *newest;
+    let newest = last.number;
+    if last.end() < from {
+        pass.missing(&last, newest + 1, from);
+        last.offset = from - last.base;
+    }
+    let spoilt = |one: &Corruption| one.position.segment >= newest;
+    let kept = heads.range(..=newest);
     Ok(Recovered {
-        segments: heads.iter().map(|(n, head)| (*n, head.info())).collect(),
+        segments: kept.map(|(n, head)| (*n, head.info())).collect(),
         is_spoilt: pass.corruptions.iter().any(spoilt),
         file: last.file,
         position: Position {
@@ -126,25 +159,60 @@ struct Scanned {
     base: u64,
     offset: u64,
     origins: Origins,
+    /// What stands behind `offset` is a torn tail.
+    is_cut: bool,
 }
 
 impl Scanned {
     fn end(&self) -> u64 {
         self.base + self.offset
     }
+
+    /// Saves what stands from the lsn `safe` on.
+    fn save(&self, safe: u64) -> io::Result<()> {
+        let mut at = safe.max(self.base) - self.base;
+        if at >= self.offset {
+            return Ok(());
+        }
+        // NOTE: a failed fsync may have left pages that can be read, count as clean and are on no
+        // disk. What is not known to be durable is written once more, so that this fsync saves it.
+        let mut chunk = vec![0; SAVE_BYTES.min((self.offset - at) as usize)];
+        while at < self.offset {
+            let wanted = chunk.len().min((self.offset - at) as usize);
+            let count = self.file.read_at(at, &mut chunk[..wanted])?;
+            if count == 0 {
+                break;
+            }
+            self.file.append(at, &chunk[..count])?;
+            at += count as u64;
+        }
+        self.file.sync()
+    }
 }
+
+/// Bytes that are written once more as one piece.
+const SAVE_BYTES: usize = 1 << 20;
 
 /// One pass over all segments.
 struct Pass<'o> {
     from: u64,
-    newest: u64,
+    files: Files<'o>,
     /// The table that the state at `from` knows; numbers in the log are the same.
     known: &'o Origins,
     corruptions: Vec<Corruption>,
+    /// Highest lsn that a mark calls durable.
+    marked: u64,
     torn_bytes: u64,
 }
 
 impl Pass<'_> {
+    /// Whether a segment is short of the next one's begin because its end was lost with the power.
+    fn is_short(&self, before: &Scanned, next: u64, base: u64) -> io::Result<bool> {
+        let end = before.end();
+        let may_be_torn = next == before.number + 1 && end < base && end >= self.from;
+        Ok(may_be_torn && !self.files.say_durable(before.number, end)?)
+    }
+
     fn report(&mut self, segment: u64, offset: u64, damage: Damage, bytes: u64) {
         self.corruptions.push(Corruption {
             position: Position { segment, offset },
@@ -178,7 +246,7 @@ impl Pass<'_> {
         let mut cursor = Cursor::new(&bytes);
         // Behind damage only the origins known by then can be told.
         let mut damaged = false;
-        let mut marked = 0;
+        let mut is_cut = false;
         loop {
             match cursor.next() {
                 Ok(None) => break,
@@ -203,8 +271,8 @@ impl Pass<'_> {
                         Class::Record => each(entry, &origins)?,
                         Class::Head if !self.corruptions.is_empty() => each(entry, &origins)?,
                         Class::Mark => {
-                            let mark = payload.first_chunk();
-                            marked = mark.map_or(marked, |mark| u64::from_le_bytes(*mark));
+                            let mark = payload.first_chunk().copied().map(u64::from_le_bytes);
+                            self.marked = self.marked.max(mark.unwrap_or(0));
                         }
                         _ => {}
                     }
@@ -212,10 +280,12 @@ impl Pass<'_> {
                 Err(damage) => {
                     let place = cursor.offset;
                     let lsn = head.base + place;
-                    let is_tail = number == self.newest && lsn >= self.from;
-                    if is_tail && !was_durable(&bytes, place, head.base, lsn) {
-                        self.torn_bytes = cursor.len() - place;
-                        file.truncate(place)?;
+                    let was_saved = lsn < self.from
+                        || was_durable(&bytes, place, head.base, lsn)
+                        || self.files.say_durable(number, lsn)?;
+                    if !was_saved {
+                        self.torn_bytes += cursor.len() - place;
+                        is_cut = true;
                         break;
                     }
                     damaged = true;
@@ -229,19 +299,13 @@ impl Pass<'_> {
                 }
             }
         }
-        // NOTE: a failed fsync may have left pages that can be read, count as clean and are on no
-        // disk. What no mark calls durable is written once more, so that the next fsync saves it.
-        let safe = marked.saturating_sub(head.base).min(cursor.offset);
-        let rest = bytes.get(safe as usize..cursor.offset as usize);
-        if let Some(rest) = rest.filter(|rest| number == self.newest && !rest.is_empty()) {
-            file.append(safe, rest)?;
-        }
         Ok(Scanned {
             file,
             number,
             base: head.base,
             offset: cursor.offset,
             origins,
+            is_cut,
         })
     }
 }
@@ -252,13 +316,6 @@ fn is_announced(record: &[u8], count: usize) -> bool {
     RecordHeader::decode(record).is_ok_and(|(header, _)| {
         known(header.origin) && header.gains.iter().all(|(origin, _)| known(*origin))
     })
-}
-
-fn read_upto(file: &dyn DiskFile, length: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; (file.len()? as usize).min(length)];
-    let count = file.read_at(0, &mut bytes)?;
-    bytes.truncate(count);
-    Ok(bytes)
 }
 
 /// Begins a log. One from which replay should start somewhere has vanished: that is reported.
@@ -298,85 +355,4 @@ fn begin(
         corruptions,
         torn_bytes: 0,
     })
-}
-
-/// Reads the heads of the segments that belong to the log. A newest segment without a whole head was
-/// being created in a crash and holds nothing: it is removed, unless a mark in it says otherwise.
-/// So are segments in front of a gap that replay does not need: a purge has left them behind.
-fn read_heads(
-    disk: &Arc<dyn Disk>,
-    directory: &Path,
-    from: u64,
-) -> io::Result<BTreeMap<u64, SegmentHead>> {
-    let numbered = |path: PathBuf| Some((number_of(&path)?, path));
-    let listed = disk.list(directory)?.into_iter();
-    let paths: BTreeMap<u64, PathBuf> = listed.filter_map(numbered).collect();
-    let mut heads: BTreeMap<u64, SegmentHead> = BTreeMap::new();
-    let newest = paths.keys().next_back().copied();
-    for (number, path) in &paths {
-        let error = match read_head(disk, path) {
-            Ok(head) if head.number == *number => {
-                heads.insert(*number, head);
-                continue;
-            }
-            Ok(head) => format!("it is that of segment {}", head.number),
-            Err(error) => error.to_string(),
-        };
-        if Some(*number) == newest
-            && !holds_anything(disk, path, end_of_last(disk, directory, &heads)?)?
-        {
-            disk.remove(path)?;
-            continue;
-        }
-        let text = format!(
-            "failed to read the head of `{}` at offset 0: {error}; restore the file, or resync this \
-             instance from another one with an empty directory",
-            path.display()
-        );
-        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
-    }
-    let needed = heads.iter().rev().find(|(_, head)| head.base <= from);
-    if let Some((needed, _)) = needed {
-        let mut oldest = *needed;
-        while oldest > 0 && heads.contains_key(&(oldest - 1)) {
-            oldest -= 1;
-        }
-        let kept = heads.split_off(&oldest);
-        for number in heads.keys() {
-            disk.remove(&path_of(directory, *number))?;
-        }
-        heads = kept;
-    }
-    Ok(heads)
-}
-
-fn read_head(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<SegmentHead> {
-    let bytes = read_upto(&*disk.open(path)?, 64 * BLOCK_BYTES)?;
-    let mut cursor = Cursor::new(&bytes);
-    match cursor.next() {
-        Ok(Some((Class::Head, _, range))) => {
-            SegmentHead::decode(cursor.payload(&range)).map_err(io::Error::other)
-        }
-        Ok(_) => Err(io::Error::other("it does not begin with a head")),
-        Err(damage) => Err(io::Error::other(damage)),
-    }
-}
-
-/// Lsn at which the last of these segments ends.
-fn end_of_last(
-    disk: &Arc<dyn Disk>,
-    directory: &Path,
-    heads: &BTreeMap<u64, SegmentHead>,
-) -> io::Result<u64> {
-    let Some((number, head)) = heads.last_key_value() else {
-        return Ok(0);
-    };
-    Ok(head.base + disk.open(&path_of(directory, *number))?.len()?)
-}
-
-/// Whether a segment without a whole head has a mark that says that more than `lsn` was durable.
-fn holds_anything(disk: &Arc<dyn Disk>, path: &Path, lsn: u64) -> io::Result<bool> {
-    let bytes = read_upto(&*disk.open(path)?, usize::MAX)?;
-    // Its base is not known, so no mark is too large.
-    Ok(was_durable(&bytes, 0, u64::MAX - bytes.len() as u64, lsn))
 }

@@ -1,5 +1,12 @@
 //! Appending: entries are framed in memory under the commit lock, given to the kernel once per I/O
-//! turn, and synced by whoever asks. No lock is held during an fsync but the file's own.
+//! turn, and synced by whoever asks, segment by segment in their order.
+//!
+//! ```text
+//!  flush:  frame ─ writer ─▶ newest file        no fsync, not even where a segment ends
+//!  sync:   ended files in order, newest file ─▶ durable moves; then the next file is created ahead
+//! ```
+//!
+//! What power loss leaves of several segments that were not synced, recovery cuts as one torn tail.
 
 use super::format::{BLOCK_BYTES, Class, MARK_BYTES, append_entry};
 use super::recover::Recovered;
@@ -136,7 +143,7 @@ impl Frame {
         self.announced = origins.len();
     }
 
-    /// Begins a new segment: the old one is synced before the new one exists.
+    /// Begins a new segment.
     #[cold]
     pub fn roll(&mut self, origins: &Origins, vv: &VersionVector) {
         self.base = self.head();
@@ -200,16 +207,30 @@ pub trait Tail {
 struct Writer {
     file: Arc<dyn DiskFile>,
     offset: u64,
+    /// Files that ended and are not durable yet, oldest first.
+    ended: Vec<Arc<dyn DiskFile>>,
     batch: Batch,
     /// Bytes of `batch` that a full disk has kept from being written.
     stuck: bool,
 }
 
-/// The files of one log.
+/// Ended files that may wait for a sync; beyond it, writers wait for the disk.
+const ENDED_MAX: usize = 8;
+
+/// A segment's number and its file.
+type Numbered = (u64, Arc<dyn DiskFile>);
+
+/// The files of one log. Locks are taken in this order: `syncing`, `writer`, `ahead`.
 pub struct Log {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
     writer: Mutex<Writer>,
+    /// Held during a sync: one at a time, so that a failure is never taken for the success of
+    /// another one, and nobody calls durable what an earlier one is still saving.
+    syncing: Mutex<()>,
+    /// The file of the segment behind the newest, created and empty. Held while a segment's file is
+    /// created: `newest` moves under it.
+    ahead: Mutex<Option<Numbered>>,
     written: AtomicU64,
     durable: AtomicU64,
     poisoned: AtomicBool,
@@ -240,9 +261,12 @@ impl Log {
             writer: Mutex::new(Writer {
                 file: recovered.file,
                 offset: recovered.position.offset,
+                ended: Vec::new(),
                 batch: Batch::default(),
                 stuck: false,
             }),
+            syncing: Mutex::new(()),
+            ahead: Mutex::new(None),
             written: AtomicU64::new(head),
             durable: AtomicU64::new(head),
             poisoned: AtomicBool::new(false),
@@ -378,47 +402,82 @@ impl Log {
         while let Some((at, _)) = writer.batch.rolls.first() {
             let at = *at;
             write_at(writer, at)?;
-            self.sync_file(&*writer.file).map_err(io::Error::other)?;
-            let (_, info) = writer.batch.rolls.remove(0);
             for later in &mut writer.batch.rolls {
                 later.0 -= at;
             }
-            let path = path_of(&self.directory, info.number);
-            match self.disk.create(&path) {
-                Ok(file) => {
-                    writer.file = file;
-                    writer.offset = 0;
-                    let number = info.number;
-                    self.segments.lock().insert(number, info);
-                    self.newest.store(number, Ordering::Release);
-                }
-                Err(error) => {
-                    writer.batch.rolls.insert(0, (0, info));
-                    return Err(error);
-                }
+            let waits = writer.ended.len() < ENDED_MAX;
+            if !waits {
+                self.sync_file(&*writer.file).map_err(io::Error::other)?;
             }
+            let Some((_, info)) = writer.batch.rolls.first() else {
+                break;
+            };
+            let file = self.begin_segment(info)?;
+            let ended = std::mem::replace(&mut writer.file, file);
+            if waits {
+                writer.ended.push(ended);
+            }
+            writer.offset = 0;
+            writer.batch.rolls.remove(0);
         }
         let rest = writer.batch.bytes.len();
         write_at(writer, rest)
     }
 
+    /// The file of a new segment: the one that was created ahead, or one that is created now.
+    fn begin_segment(&self, info: &SegmentInfo) -> io::Result<Arc<dyn DiskFile>> {
+        let mut ahead = self.ahead.lock();
+        let file = match ahead.take() {
+            Some((number, file)) if number == info.number => file,
+            _ => self.disk.create(&path_of(&self.directory, info.number))?,
+        };
+        self.segments.lock().insert(info.number, info.clone());
+        self.newest.store(info.number, Ordering::Release);
+        Ok(file)
+    }
+
     /// Makes everything written so far durable and returns the lsn. A failure poisons the log: the
     /// kernel may have dropped the pages, so trying again would lie (fsyncgate).
     pub fn sync(&self) -> Result<u64, LogError> {
-        let (file, upto) = {
-            let writer = self.writer.lock();
-            (Arc::clone(&writer.file), self.written())
-        };
+        let _one_at_a_time = self.syncing.lock();
         if self.is_poisoned() {
             return Err(self.poison());
         }
-        if upto <= self.durable() {
-            return Ok(self.durable());
+        let (ended, file, upto) = {
+            let mut writer = self.writer.lock();
+            let upto = self.written();
+            if upto <= self.durable() {
+                return Ok(self.durable());
+            }
+            let ended = std::mem::take(&mut writer.ended);
+            (ended, Arc::clone(&writer.file), upto)
+        };
+        for file in ended.iter().chain([&file]) {
+            self.sync_file(&**file)?;
         }
-        self.sync_file(&*file)?;
+        if self.is_poisoned() {
+            return Err(self.poison());
+        }
         self.syncs.fetch_add(1, Ordering::Relaxed);
         self.durable.fetch_max(upto, Ordering::AcqRel);
+        self.create_ahead();
         Ok(self.durable())
+    }
+
+    /// Creates the next segment's file, so that no writer has to. What goes wrong here shows when the
+    /// segment begins.
+    fn create_ahead(&self) {
+        let mut ahead = self.ahead.lock();
+        if ahead.is_none() {
+            let number = self.newest() + 1;
+            let file = self.disk.create(&path_of(&self.directory, number));
+            *ahead = file.ok().map(|file| (number, file));
+        }
+    }
+
+    /// Whether a segment has ended that is not durable.
+    pub fn has_ended(&self) -> bool {
+        !self.writer.lock().ended.is_empty()
     }
 
     fn sync_file(&self, file: &dyn DiskFile) -> Result<(), LogError> {

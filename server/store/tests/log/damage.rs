@@ -141,13 +141,70 @@ fn every_flipped_byte_that_was_durable_is_reported_and_every_later_one_is_cut() 
     );
 }
 
-#[test]
-fn every_flipped_byte_of_a_closed_segment_is_reported() {
+/// Bytes of the head of a log that begins empty, at most.
+const FIRST_HEAD_BYTES: u64 = 20;
+
+/// Several segments that are written and nothing more.
+fn rolled() -> Journal {
     let mut journal = Journal::open(&SimDisk::default(), 3_000);
     for length in [400, 10, 900, 2_000, 300, 800, 1_500, 60, 700, 5] {
         journal.append(length % 3, length as usize);
         journal.flush().unwrap();
     }
+    journal
+}
+
+#[test]
+fn every_flipped_byte_of_a_closed_segment_that_was_never_durable_is_cut_with_all_behind_it() {
+    let journal = rolled();
+    let segments = journal.log.segments();
+    let mut cut = 0;
+    for info in &segments[..segments.len() - 1] {
+        let length = journal.disk.bytes(&segment(info.number)).unwrap().len() as u64;
+        for at in 0..length {
+            let disk = flip(&journal, info.number, at);
+            let place = format!("segment {} byte {at}", info.number);
+            if info.number == 1 && at < FIRST_HEAD_BYTES {
+                // A log begins with a head that is durable, and a mark says so.
+                read_back(&disk, 0).expect_err("damage");
+                continue;
+            }
+            let (found, recovered) = read_back(&disk, 0).unwrap();
+            assert_eq!(recovered.corruptions, [], "{place}");
+            assert_eq!(found, journal.appended[..found.len()], "{place}");
+            let before = journal
+                .appended
+                .iter()
+                .take_while(|one| one.end <= info.base + at);
+            assert!(found.len() >= before.count(), "{place}");
+            if is_padding(&journal, info.base, at) {
+                assert_eq!(found, journal.appended, "{place}");
+                continue;
+            }
+            assert!(found.len() < journal.appended.len(), "{place}");
+            let newest = recovered.position.segment;
+            let left = disk.files_in(std::path::Path::new("log"));
+            assert_eq!(left.last(), Some(&segment(newest)), "{place}");
+            assert!(newest <= info.number.max(1), "{place}");
+            let mut again = Journal::open(&disk, 3_000);
+            assert_eq!(again.recovered.torn_bytes, 0, "{place}: cut already");
+            again.append(0, 2_990);
+            again.append(1, 20);
+            again.sync();
+            assert_eq!(read_back(&disk, 0).unwrap().0, again.appended, "{place}");
+            cut += 1;
+        }
+    }
+    assert!(cut > 5_000, "{cut}");
+}
+
+#[test]
+fn every_flipped_byte_of_a_closed_segment_is_reported() {
+    let mut journal = rolled();
+    journal.sync();
+    // Its batch carries the mark.
+    journal.append(0, 10);
+    journal.flush().unwrap();
     let segments = journal.log.segments();
     assert!(segments.len() >= 3);
     for info in &segments[..segments.len() - 1] {
@@ -187,6 +244,8 @@ fn a_closed_segment_that_ends_early_is_reported() {
         journal.append(0, 120);
     }
     journal.sync();
+    journal.append(0, 20);
+    journal.flush().unwrap();
     let bytes = journal.disk.bytes(&segment(1)).unwrap();
     let second = journal.log.segments()[1].base;
     // Cut exactly behind a record: every entry that is left is whole.
@@ -205,6 +264,40 @@ fn a_closed_segment_that_ends_early_is_reported() {
     assert_eq!(recovered.corruptions[0].bytes, second - cut);
     assert_eq!(recovered.corruptions[0].damage, Damage::Missing);
     assert_eq!(found.len(), journal.appended.len() - 1);
+}
+
+#[test]
+fn a_closed_segment_that_was_never_durable_may_end_anywhere() {
+    let journal = rolled();
+    let segments = journal.log.segments();
+    for info in &segments[..segments.len() - 1] {
+        let bytes = journal.disk.bytes(&segment(info.number)).unwrap();
+        for length in 0..bytes.len() {
+            let disk = journal.disk.copy();
+            disk.put(&segment(info.number), bytes[..length].to_vec());
+            let whole = journal.count_upto(info.base + length as u64);
+            let mut again = Journal::open(&disk, 3_000);
+            let place = format!("segment {} cut at {length}", info.number);
+            assert_eq!(again.recovered.corruptions, [], "{place}");
+            assert_eq!(again.appended, journal.appended[..whole], "{place}");
+            again.append(2, 3_100);
+            again.append(0, 5);
+            again.sync();
+            let (found, recovered) = read_back(&disk, 0).unwrap();
+            assert_eq!(found, again.appended, "{place}, then more");
+            assert_eq!(recovered.torn_bytes, 0, "{place}");
+        }
+    }
+}
+
+#[test]
+fn a_head_that_no_crash_leaves_is_never_taken_for_a_torn_one() {
+    let journal = rolled();
+    let disk = journal.disk.copy();
+    disk.put(&segment(2), disk.bytes(&segment(3)).unwrap());
+    let error = read_back(&disk, 0).expect_err("a whole head of another segment");
+    assert!(error.to_string().contains("log.0000000002"), "{error}");
+    assert!(disk.bytes(&segment(3)).is_some(), "nothing was removed");
 }
 
 #[test]

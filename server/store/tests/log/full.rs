@@ -1,7 +1,7 @@
 //! A disk that is full, and a disk that fails.
 
 use crate::journal::{Journal, read_back};
-use tandem_sim::disk::SimDisk;
+use tandem_sim::disk::{Crash, SimDisk};
 use tandem_store::log::LogError;
 
 #[test]
@@ -93,21 +93,55 @@ fn a_failed_sync_stops_the_log_for_good() {
 }
 
 #[test]
-fn a_failed_sync_at_the_end_of_a_segment_stops_the_log_too() {
+fn a_failed_sync_of_a_segment_that_ended_stops_the_log_too() {
     for full in [false, true] {
         let mut journal = Journal::open(&SimDisk::default(), 300);
         journal.append(0, 400);
         journal.append(0, 400);
         journal.append(0, 400);
+        let durable = journal.log.durable();
+        journal.flush().expect("writers do not wait for the disk");
+        assert!(journal.log.has_ended());
         if full {
             journal.disk.fill_at_sync(1);
         } else {
             journal.disk.fail_syncs(1);
         }
-        let error = journal.flush().expect_err("the sync failed");
+        let error = journal
+            .log
+            .sync()
+            .expect_err("the first of the syncs failed");
+        assert_eq!(journal.log.durable(), durable, "full {full}");
         assert_eq!(matches!(error, LogError::Starved), full, "{error}");
         assert!(error.is_final() && error.to_string().contains("restart"));
         assert_eq!(error.to_string().contains("free space"), full, "{error}");
         assert!(journal.log.is_poisoned(), "full {full}");
+        journal.log.sync().expect_err("a second try would lie");
+        journal.append(0, 10);
+        journal.flush().expect_err("refused until a restart");
+        // The kernel shows what it failed to save; the restart saves all of it.
+        let written = journal.count_upto(journal.log.written());
+        let again = Journal::open(&journal.disk, 300);
+        assert_eq!(again.appended, journal.appended[..written], "full {full}");
+        journal.disk.crash(Crash::Power, &mut |_| 0);
+        let again = Journal::open(&journal.disk, 300);
+        assert_eq!(again.appended, journal.appended[..written], "full {full}");
     }
+}
+
+#[test]
+fn writers_wait_for_the_disk_once_too_much_has_ended() {
+    let mut journal = Journal::open(&SimDisk::default(), 1);
+    for _ in 0..40 {
+        journal.append(0, 10);
+        journal.flush().unwrap();
+    }
+    let syncs = journal.disk.syncs();
+    assert!((20..40).contains(&syncs), "{syncs}");
+    journal.disk.fail_syncs(1);
+    journal.append(0, 10);
+    journal
+        .flush()
+        .expect_err("the sync is the writer's own now");
+    assert!(journal.log.is_poisoned());
 }

@@ -70,7 +70,14 @@ pub(crate) fn segment(number: u64) -> std::path::PathBuf {
 
 /// What a scan from `from` on delivers, and what it says.
 pub(crate) fn read_back(disk: &SimDisk, from: u64) -> io::Result<(Vec<Appended>, Recovered)> {
-    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    read_through(&(Arc::new(disk.clone()) as Arc<dyn Disk>), from)
+}
+
+/// The same through any disk.
+pub(crate) fn read_through(
+    disk: &Arc<dyn Disk>,
+    from: u64,
+) -> io::Result<(Vec<Appended>, Recovered)> {
     let first = SegmentHead {
         number: 1,
         base: 0,
@@ -79,7 +86,7 @@ pub(crate) fn read_back(disk: &SimDisk, from: u64) -> io::Result<(Vec<Appended>,
     };
     let mut found = Vec::new();
     let recovered = scan(
-        &disk,
+        disk,
         Path::new(DIRECTORY),
         from,
         &first,

@@ -10,6 +10,7 @@
 mod damage;
 mod follow;
 mod full;
+mod interrupted;
 mod journal;
 mod roll;
 mod torn;

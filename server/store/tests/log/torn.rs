@@ -85,30 +85,41 @@ fn what_was_synced_survives_any_loss_of_power() {
             .wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % count
     };
-    for round in 0..400 {
+    for round in 0..1_500 {
         let disk = SimDisk::default();
         let segment_bytes = [600, 5_000, 1 << 20][round % 3];
         let mut safe = 0;
-        for _ in 0..3 {
+        let mut before = Vec::new();
+        for _ in 0..4 {
             let mut journal = Journal::open(&disk, segment_bytes);
+            assert!(
+                before.starts_with(&journal.appended),
+                "round {round}: not what was written, up to some record"
+            );
             assert!(
                 journal.appended.len() >= safe,
                 "round {round}: a durable record is gone"
             );
             assert_eq!(journal.recovered.corruptions, [], "round {round}");
+            let seldom = [4, 4, 25][below(3)];
             for _ in 0..below(30) {
                 let length = [10, 200, 3_000, 40_000][below(4)];
                 journal.append(below(3) as u32, length);
-                match below(4) {
-                    0 => journal.flush().unwrap(),
-                    1 => {
+                match below(seldom) {
+                    0 => {
                         journal.sync();
                     }
+                    1..=4 => journal.flush().unwrap(),
                     _ => {}
                 }
             }
             safe = journal.count_upto(journal.log.durable());
-            disk.crash(Crash::Power, &mut below);
+            let how = [Crash::Power, Crash::Power, Crash::Process][below(3)];
+            if how == Crash::Process {
+                safe = journal.count_upto(journal.log.written());
+            }
+            before = journal.appended;
+            disk.crash(how, &mut below);
         }
     }
 }

@@ -69,6 +69,9 @@ impl Disk for Images {
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.real.remove(path)
     }
+    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+        self.real.sync_directory(directory)
+    }
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         self.real.create_dir(path)
     }
