@@ -142,6 +142,8 @@ impl<R: Runtime, P: Publish> Controller<R, P> {
         );
         let acted = actor.act(&plan, now_ms).await;
         self.status(&plan);
+        self.tracker
+            .set_calm(acted.is_ok() && plan.waits_for.is_empty());
         acted.map(|()| plan)
     }
 

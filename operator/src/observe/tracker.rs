@@ -15,6 +15,9 @@ use crate::runtime::Seen;
 /// A finished step's effect has to show in an answer within this, or it is planned again.
 const EFFECT_WAIT: Duration = Duration::from_secs(1);
 
+/// A link that has heard nothing for so long is told of at once; pings come more often.
+const SILENT_MS: u64 = 500;
+
 /// Tries of a step are counted together when no more than this lies between them.
 const ATTEMPT_MEMORY: Duration = Duration::from_secs(10);
 
@@ -25,6 +28,8 @@ pub struct Tracker {
     changed: Arc<Notify>,
     /// Whether the age of unsynced writes says anything (not with `appendfsync no`).
     syncs: AtomicBool,
+    /// Whether nothing is waited for: then an answer that says what the one before said wakes nobody.
+    is_calm: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -87,7 +92,14 @@ impl Tracker {
             inner: Mutex::new(Inner::default()),
             changed,
             syncs: AtomicBool::new(true),
+            is_calm: AtomicBool::new(false),
         }
+    }
+
+    /// Says whether the last plan had nothing to wait for. Positions and ages alone are then looked at
+    /// when the plan wants to look again, and not with each answer.
+    pub fn set_calm(&self, is_calm: bool) {
+        self.is_calm.store(is_calm, Ordering::Relaxed);
     }
 
     /// Says whether the instances make their writes durable by themselves.
@@ -116,7 +128,14 @@ impl Tracker {
     /// Notes an answer to a question asked at `asked`, by the process in its `life`.
     pub fn answered(&self, name: &InstanceName, life: u64, asked: Instant, status: InstanceStatus) {
         let syncs = self.syncs.load(Ordering::Relaxed);
-        self.with(name, |tracked| {
+        let is_news = self.with(name, |tracked| {
+            let is_same = tracked.life == life
+                && tracked.missed == 0
+                && tracked.busy.is_none()
+                && tracked
+                    .answer
+                    .as_ref()
+                    .is_some_and(|(old, _)| gist(old) == gist(&status));
             tracked.enter_life(life);
             tracked.missed = 0;
             if tracked
@@ -130,8 +149,11 @@ impl Tracker {
                 tracked.unsynced_since = unsynced_since(tracked, &status);
             }
             tracked.answer = Some((status, Instant::now()));
+            !is_same
         });
-        self.changed.notify_one();
+        if is_news || !self.is_calm.load(Ordering::Relaxed) {
+            self.changed.notify_one();
+        }
     }
 
     /// Notes a probe without answer.
@@ -241,6 +263,25 @@ impl Tracker {
     }
 }
 
+/// What an answer says besides positions and ages, which differ each time.
+fn gist(status: &InstanceStatus) -> InstanceStatus {
+    let mut gist = status.clone();
+    (gist.now_ms, gist.uptime_ms, gist.clock_skew_ms) = (0, 0, 0);
+    gist.last_sync_age_ms = 0;
+    gist.databases.clear();
+    for link in &mut gist.links {
+        link.lag_records = 0;
+        let is_silent = |age: u64| u64::from(age >= SILENT_MS);
+        link.last_contact_ms = link.last_contact_ms.map(is_silent);
+    }
+    for receiver in &mut gist.receivers {
+        (receiver.lag_bytes, receiver.lag_records) = (0, 0);
+        (receiver.last_ack_ms, receiver.last_durable_ms) = (0, 0);
+        receiver.echoes = 0;
+    }
+    gist
+}
+
 /// Since when writes wait for the disk: the first change of a log head that was seen after the last
 /// finished fsync. Seen late by at most a probe interval, so the age is a lower bound.
 fn unsynced_since(tracked: &Tracked, status: &InstanceStatus) -> Option<Instant> {
@@ -259,4 +300,49 @@ fn unsynced_since(tracked: &Tracked, status: &InstanceStatus) -> Option<Instant>
     };
     let has_moved = old.instance_id == status.instance_id && heads(old) != heads(status);
     before.or_else(|| has_moved.then_some(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use serde_json::json;
+
+    use super::*;
+
+    fn status(offset: u64, contact_ms: u64, state: &str) -> InstanceStatus {
+        let value = json!({
+            "format": 1, "instance_id": "a", "cluster_id": "c", "server_id": 1, "epoch": 1,
+            "incarnation": null, "role": "replica", "writable": false, "not_writable_reason": null,
+            "eligible": true, "not_eligible_reason": null, "priority": 100, "now_ms": offset,
+            "uptime_ms": offset, "pid": 7, "receivers": [], "members": [1],
+            "databases": [{"database": 0, "version_vector": [], "segment": 0, "offset": offset, "keys": 1}],
+            "links": [{
+                "kind": "replica", "host": "h", "port": 1, "server_id": 1, "instance_id": "b",
+                "state": state, "reason": "", "last_contact_ms": contact_ms, "lag_records": offset,
+                "full_resyncs": 0, "partial_resyncs": 0,
+            }],
+            "last_sync_age_ms": offset, "poisoned": false, "clock_skew_ms": 0,
+        });
+        serde_json::from_value(value).unwrap()
+    }
+
+    /// Whether an answer after a first one, at rest, asks for a round.
+    fn wakes(second: InstanceStatus) -> bool {
+        let changed = Arc::new(Notify::new());
+        let tracker = Tracker::new(Arc::clone(&changed));
+        let name = InstanceName::parse("dm-a-0").unwrap();
+        let asked = Instant::now();
+        tracker.answered(&name, 1, asked, status(1, 10, "streaming"));
+        assert!(changed.notified().now_or_never().is_some(), "the first");
+        tracker.set_calm(true);
+        tracker.answered(&name, 1, asked, second);
+        changed.notified().now_or_never().is_some()
+    }
+
+    #[test]
+    fn at_rest_positions_and_ages_wake_nobody_and_all_else_does() {
+        assert!(!wakes(status(2, 200, "streaming")));
+        assert!(wakes(status(2, SILENT_MS, "streaming")), "a silent link");
+        assert!(wakes(status(1, 10, "connecting")), "another state");
+    }
 }
