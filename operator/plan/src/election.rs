@@ -1,8 +1,9 @@
 //! Which instance becomes the primary, and why not the others.
 //!
-//! Order: one that did not open when it was claimed comes after all others; then most records of the group's own origins, then most records in total (a version vector is a
-//! partial order; the promotion collects the rest), then the present holder of the claim, then
-//! priority, then name. Only whole data: an instance that is not eligible is never chosen.
+//! Order: one that did not open when it was claimed comes after all others; then most records of the
+//! group's own origins, then most records in total (a version vector is a partial order; the promotion
+//! collects the rest), then the present holder of the claim, then priority, then name. Only whole
+//! data: an instance that is not eligible is never chosen.
 
 use std::cmp::Reverse;
 

@@ -28,6 +28,7 @@ mod fill;
 mod handover;
 mod pass_on;
 mod serve;
+mod withdraw;
 
 pub use decide::decide;
 pub use decision::{Blocked, Clock, Decision, Group};

@@ -55,7 +55,7 @@ const fn also(name: &'static str, alias: &'static str, default: &'static str) ->
 }
 
 /// Keys that apply live, besides those of the operator.
-pub const LIVE_KEYS: [LiveKey; 23] = [
+pub const LIVE_KEYS: [LiveKey; 21] = [
     live("appendfsync", "everysec"),
     live("binlog-size-max", "0"),
     live(
@@ -65,9 +65,7 @@ pub const LIVE_KEYS: [LiveKey; 23] = [
     live("expire-logs-days", "7"),
     live("expire-logs-nums", "10"),
     live("hz", "10"),
-    live("loglevel", "notice"),
     live("max-clock-skew", "10"),
-    live("max-rsync-parallel-num", "4"),
     live("maxclients", "10000"),
     live("maxmemory", "0"),
     also("min-replicas-max-lag", "min-slaves-max-lag", "10"),

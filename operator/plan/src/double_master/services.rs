@@ -23,6 +23,9 @@ pub(super) fn plan_services(
     slots: &[SlotState<'_>; 2],
     observed: &Observed,
 ) -> BTreeMap<ServiceName, Vec<InstanceName>> {
+    if has_heard_nobody(slots, observed) {
+        return observed.services.clone();
+    }
     let rw = valid.name.service(SUFFIX_RW);
     let current = observed
         .services
@@ -42,6 +45,16 @@ pub(super) fn plan_services(
         services.insert(name, one(target.cloned()));
     }
     services
+}
+
+/// Whether this operator has not heard any instance yet that ran before it came: it has just begun, or
+/// none takes its password. Clients stay where an operator sent them that had.
+fn has_heard_nobody(slots: &[SlotState<'_>; 2], observed: &Observed) -> bool {
+    let mut seen = slots
+        .iter()
+        .flat_map(|slot| &slot.members)
+        .filter_map(|name| observed.instances.get(name));
+    seen.clone().any(|one| one.ran_before) && seen.all(|one| one.answer.is_none())
 }
 
 fn one(target: Option<InstanceName>) -> Vec<InstanceName> {

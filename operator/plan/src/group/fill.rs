@@ -3,7 +3,7 @@
 use tandem_api::InstanceName;
 
 use super::decision::{Blocked, Clock, Decision, Group, Vacancy};
-use super::pass_on::withdrawal;
+use super::withdraw::withdrawal;
 use crate::claim::{Before, Claim};
 use crate::detection::{Cause, is_booting};
 use crate::election::{Candidate, Electorate, elect, held};

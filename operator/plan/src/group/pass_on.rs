@@ -1,17 +1,12 @@
 //! A claimed instance that does not open loses the claim: to the next best one, or back to the one
-//! that had the role when it still writes, for then nobody holds more. Whoever lost the claim is
-//! told so before another one opens.
+//! that had the role when it still writes, for then nobody holds more.
 
 use super::decision::{Blocked, Clock, Decision, Group, Vacancy};
 use super::fill::{fill, has_opened, promotion};
-use crate::claim::{Claim, Passed};
+use crate::claim::Claim;
 use crate::detection::{Cause, Witness};
 use crate::observed::Observed;
-use crate::step::Step;
 use crate::timing::MISSED_PROBES_MIN;
-
-/// Tries to tell an instance that it lost the claim, before the newer epoch has to do.
-const WITHDRAWALS_MAX: u32 = 3;
 
 /// What becomes of a claim whose instance has not opened.
 pub(super) enum Passing {
@@ -72,31 +67,4 @@ fn was_tried(group: Group<'_>, claim: &Claim, observed: &Observed, clock: Clock<
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
     };
     observed.attempts.keys().any(|key| is_it(key))
-}
-
-/// Takes the claim away from an instance that lost it and could still open under it.
-pub(super) fn withdrawal(
-    group: Group<'_>,
-    claim: &Claim,
-    observed: &Observed,
-    clock: Clock<'_>,
-) -> Option<Step> {
-    let may_still_open = |passed: &&Passed| {
-        let is_other = passed.instance != claim.instance;
-        let status = observed.heard(&passed.instance, clock.timing);
-        is_other && status.is_some_and(|status| status.epoch <= passed.epoch)
-    };
-    claim
-        .passed
-        .iter()
-        .filter(|passed| group.instances.contains(&passed.instance))
-        .filter(may_still_open)
-        .map(|passed| Step::Withdraw {
-            instance: passed.instance.clone(),
-            epoch: claim.epoch - 1,
-        })
-        .find(|step| {
-            let attempt = observed.attempts.get(&step.key());
-            attempt.is_none_or(|attempt| attempt.failures < WITHDRAWALS_MAX)
-        })
 }
