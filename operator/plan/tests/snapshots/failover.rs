@@ -211,31 +211,6 @@ instances:
         "dm-a -> dm-a-0; dm-b -> dm-b-0; dm-ro -> dm-a-1; dm-rw -> dm-a-0"
     );
     let heard = services("role: replica, epoch: 1, follows: dm-b-0, contact: 60000");
-    assert_ne!(heard, services("mute: true, ran_before: true"), "who is heard is believed");
-}
-
-/// It has just come, or no instance takes its password: another one sent clients where they are.
-#[test]
-fn an_operator_that_has_heard_nobody_yet_moves_no_service() {
-    let services = |more: &str| {
-        let plan = crate::fixture::plan_of(&format!(
-            "{WHOLE}
-instances:
-  dm-a-0: {{mute: true, running: 60000, ran_before: true, missed: 200}}
-  dm-a-1: {{mute: true, running: 60000, ran_before: true, missed: 200}}
-  dm-b-0: {{mute: true, running: 60000, ran_before: true, missed: 200}}
-  dm-b-1: {{{more}}}
-"
-        ));
-        let targets = plan.services.into_iter().filter(|(_, to)| !to.is_empty());
-        let targets = targets.map(|(name, to)| format!("{name} -> {}", to[0]));
-        targets.collect::<Vec<_>>().join("; ")
-    };
-    assert_eq!(
-        services("mute: true, running: 60000, ran_before: true, missed: 200"),
-        "dm-a -> dm-a-0; dm-b -> dm-b-0; dm-ro -> dm-a-1; dm-rw -> dm-a-0"
-    );
-    let heard = services("role: replica, epoch: 1, follows: dm-b-0, contact: 60000");
     assert_ne!(
         heard,
         services("mute: true, ran_before: true"),
