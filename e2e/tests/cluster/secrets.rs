@@ -12,11 +12,13 @@ use tandem_e2e::cluster::{Clients, Operator, Pair, Stage, wait_until};
 use tandem_e2e::story::Instance;
 use tandem_proto::status::LinkState;
 
-use super::support::{SOME, epochs, replicas_of, wait_for_another_pod};
+use super::support::{SOME, epochs, pass, replicas_of, wait_for_another_pod};
 
 const SECRET: &str = "dm-password";
 const OLD: &str = "the-first-password";
 const NEW: &str = "the-second-password";
+/// How long an operator is without the password that instances take.
+const LOCKED_OUT: Duration = Duration::from_secs(40);
 
 #[test]
 fn a_password_is_changed_under_load_and_no_link_or_client_is_refused() {
@@ -167,4 +169,59 @@ fn a_new_pod_has_the_new_password(stage: &Stage, pair: &Pair) {
     pair.wait_until_ready().unwrap();
     let door = pair.instance(&replica.name).unwrap();
     refused(door.with_password(Some(OLD))).unwrap();
+}
+
+/// The next operator knows only a password that no instance takes, and leaves them alone; the old one
+/// brought back ends that.
+#[test]
+fn a_password_that_was_changed_while_no_operator_ran_disturbs_no_client() {
+    let Some(stage) = Stage::begin("password changed, no operator").unwrap() else {
+        return;
+    };
+    let operator = Operator::install(&stage).unwrap();
+    give(&stage, OLD).unwrap();
+    let mut spec = usual_spec();
+    spec["auth"] = json!({"secretName": SECRET});
+    let pair = Pair::start_with(&stage, &spec, Some(OLD)).unwrap();
+    let before = pair.status().unwrap().epochs;
+    let doors = pair.instances().unwrap();
+    let links = links_of(&doors, OLD).unwrap();
+    let clients = Clients::start(&pair, "between").unwrap();
+    clients.wait_for_more(SOME).unwrap();
+
+    operator.scale(0).unwrap();
+    give(&stage, NEW).unwrap();
+    operator.scale(2).unwrap();
+    operator.wait_until_led().unwrap();
+    let since = Instant::now();
+    while since.elapsed() < LOCKED_OUT {
+        links_hold(&doors, OLD, &links);
+        clients.wait_for_more(SOME).unwrap();
+        // Who comes now is led to the same place.
+        for suffix in ["rw", "ro", "a", "b"] {
+            answers(pair.service(suffix).unwrap(), OLD).unwrap();
+        }
+        pass(Duration::from_secs(1));
+    }
+    give(&stage, OLD).unwrap();
+    pair.wait_until_ready().unwrap();
+    give(&stage, NEW).unwrap();
+    wait_until("all take the new password", HEAL_LIMIT, || {
+        doors.iter().try_for_each(|door| answers(*door, NEW))
+    })
+    .unwrap();
+    pair.use_password(NEW);
+    let status = pair.wait_until_ready().unwrap();
+    let told = clients.finish().unwrap();
+    stage.says(format_args!(
+        "nobody was disturbed in {} s: longest time without an answer -rw {} ms, -a {} ms, -b {} ms",
+        LOCKED_OUT.as_secs(),
+        told.rw_outage(since).as_millis(),
+        told.slot_outage("a", since).as_millis(),
+        told.slot_outage("b", since).as_millis(),
+    ));
+    assert_eq!(status.epochs, before, "no failover");
+    let ledger = told.ledger();
+    assert_eq!(ledger.unanswered(), 0, "a client was thrown out");
+    pair.nothing_is_lost(&ledger).unwrap();
 }
