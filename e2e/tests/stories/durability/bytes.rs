@@ -28,12 +28,13 @@ fn write_durably(load: &Load, to: Instance, both: &[Instance]) -> Result<()> {
     wait_until_equal(both, EQUAL_TIMEOUT).map(drop)
 }
 
-/// Flips a byte in the middle of a server's newest log file; gives the file's length.
+/// Flips a byte in the middle of a server's newest log file that has any; gives the file's length.
 fn flip(server: &Server) -> Result<u64> {
     let log = server.data().join("db0/log");
     let mut files: Vec<_> = std::fs::read_dir(&log)?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.to_string_lossy().contains("/log."))
+        .filter(|path| path.metadata().is_ok_and(|found| found.len() > 0))
         .collect();
     files.sort();
     let newest = files.last().context("no log file")?;

@@ -6,7 +6,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, PodSpec};
 use kube::Resource;
+use kube::api::DynamicObject;
 use tandem_api::labels;
 
 /// A resource: its namespace and its name.
@@ -74,7 +77,28 @@ impl<K> Default for Cache<K> {
     }
 }
 
-impl<K: Resource> Cache<K> {
+/// An object that is kept without what nobody here asks for: there are thousands of them.
+pub trait Slim {
+    /// Drops that.
+    fn slim(&mut self) {}
+}
+
+impl Slim for Pod {
+    fn slim(&mut self) {
+        if let Some(spec) = &mut self.spec {
+            *spec = PodSpec {
+                node_name: spec.node_name.take(),
+                ..PodSpec::default()
+            };
+        }
+    }
+}
+
+impl Slim for PersistentVolumeClaim {}
+impl Slim for Lease {}
+impl Slim for DynamicObject {}
+
+impl<K: Resource + Slim> Cache<K> {
     /// The objects of a resource, by name.
     pub fn of(&self, key: &Key) -> BTreeMap<String, Arc<K>> {
         let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
@@ -93,6 +117,7 @@ impl<K: Resource> Cache<K> {
     /// its fields is not kept: nobody asks, and it is the larger half.
     pub fn put(&self, key: &Key, mut object: K) -> bool {
         object.meta_mut().managed_fields = None;
+        object.slim();
         let Some(name) = object.meta().name.clone() else {
             return false;
         };
@@ -179,8 +204,6 @@ fn is_newer<K: Resource>(new: &K, old: &K) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::core::v1::Pod;
-
     use super::*;
 
     fn pod(name: &str, uid: &str, version: u64) -> Pod {
@@ -199,6 +222,20 @@ mod tests {
         assert!(!cache.put(&key, pod("p", "u", 6)));
         assert!(!cache.put(&key, pod("p", "u", 7)));
         assert!(cache.put(&key, pod("p", "u", 10)), "9 < 10 as numbers");
+    }
+
+    #[test]
+    fn of_the_specification_of_a_pod_its_node_is_kept() {
+        let (cache, key) = (Cache::default(), Key::new("ns", "dm"));
+        let mut pod = pod("p", "u", 7);
+        pod.spec = Some(PodSpec {
+            node_name: Some("n".into()),
+            hostname: Some("h".into()),
+            ..PodSpec::default()
+        });
+        cache.put(&key, pod);
+        let spec = cache.get(&key, "p").unwrap().spec.clone().unwrap();
+        assert_eq!((spec.node_name.as_deref(), spec.hostname), (Some("n"), None));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tandem_api::labels;
 use tokio::sync::{Notify, watch as latest};
 use tokio::task::JoinSet;
 
-use super::cache::{Cache, Key};
+use super::cache::{Cache, Key, Slim};
 use super::objects::children;
 use crate::error::chain;
 
@@ -255,7 +255,7 @@ impl World {
         wakes: Wakes,
         cache: impl Fn(&Self) -> &Cache<K> + Send + 'static,
     ) where
-        K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K: Resource + Slim + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     {
         let (done, list) = latest::channel(false);
         watching.lists.push(list);
@@ -305,7 +305,7 @@ impl World {
         });
     }
 
-    fn take<K: Resource>(&self, cache: &Cache<K>, key: &Key, object: K, wakes: Wakes) {
+    fn take<K: Resource + Slim>(&self, cache: &Cache<K>, key: &Key, object: K, wakes: Wakes) {
         if cache.put(key, object) {
             self.wake(key, wakes);
         }
