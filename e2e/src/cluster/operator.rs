@@ -219,7 +219,7 @@ impl Drop for Operator<'_> {
 }
 
 /// Applies the definitions of this tree and waits until the API serves them.
-fn install_definitions(stage: &Stage) -> Result<()> {
+pub fn install_definitions(stage: &Stage) -> Result<()> {
     let path = root().join("crds/doublemasters.yaml");
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("failed to read `{}`", path.display()))?;

@@ -1,10 +1,12 @@
 //! How long clients of `-rw` and of a slot are without an answer, over repeated faults: printed, not
-//! asserted. `TANDEM_MEASURE=N TANDEM_CLUSTER=all cargo test -p tandem-e2e --test cluster measure`
+//! asserted. `TANDEM_MEASURE=N TANDEM_CLUSTER=all cargo test -p tandem-e2e --test cluster measure`, with
+//! `TANDEM_MEASURE_KIND='node loss'` for one kind alone.
 
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
+use tandem_e2e::cluster::pair::other;
 use tandem_e2e::cluster::{Operator, Pair, Stage};
 
 use super::nodes::drain_once;
@@ -12,6 +14,8 @@ use super::support::{Outage, survive, with_pair};
 
 /// How often each fault is repeated.
 const COUNT_VARIABLE: &str = "TANDEM_MEASURE";
+/// The one fault that is measured.
+const KIND_VARIABLE: &str = "TANDEM_MEASURE_KIND";
 
 #[test]
 fn measure_outages() {
@@ -28,7 +32,11 @@ fn measure_outages() {
             ("drain", &|| drained(stage, pair)),
             ("node loss", &|| node_lost(stage, operator, pair)),
         ];
+        let only = std::env::var(KIND_VARIABLE).ok();
         for (kind, measure) in kinds {
+            if only.as_ref().is_some_and(|only| only != kind) {
+                continue;
+            }
             let outages: Vec<Outage> = (0..count).map(|_| measure()).collect();
             stage.says(row(kind, &outages));
         }
@@ -82,10 +90,15 @@ fn drained(stage: &Stage, pair: &Pair) -> Outage {
     drain_once(stage, pair, &node)
 }
 
-/// A node without the leading operator, whose loss is another matter.
+/// A node without the other master and without the leading operator, whose loss is another matter.
 fn node_lost(stage: &Stage, operator: &Operator, pair: &Pair) -> Outage {
     let before = pair.writer().unwrap();
     let node = pair.node_of(&before.name).unwrap();
+    let peer = pair.master(other(&before.slot)).unwrap();
+    if pair.node_of(&peer.name).unwrap() == node {
+        pair.request("switchover", &peer.slot).unwrap();
+        pair.wait_until_restored(&peer.slot, peer.epoch).unwrap();
+    }
     let leader = operator.leader().unwrap();
     if pair.node_of(&leader).unwrap() == node {
         let follower = operator.pods().unwrap().into_iter();

@@ -3,13 +3,15 @@
 //!
 //! `TANDEM_SCALE=200 TANDEM_CLUSTER=all cargo test -p tandem-e2e --test cluster scale`
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt as _;
+use tandem_e2e::cluster::operator::install_definitions;
 use tandem_e2e::cluster::{Stage, wait_until};
 use tandem_e2e::scale::{Door, Instances, Kubelet, Operator, STORAGE_CLASS, Use};
 
@@ -23,7 +25,6 @@ const FORM_LIMIT: Duration = Duration::from_mins(10);
 /// What is told once a minute is told by then.
 const SETTLE_VARIABLE: &str = "TANDEM_SCALE_SETTLE";
 const USUAL_SETTLE: u64 = 70;
-const DEFINITION: &str = include_str!("../../../crds/doublemasters.yaml");
 
 fn number(variable: &str, usual: u64) -> u64 {
     let given = std::env::var(variable).ok();
@@ -98,6 +99,13 @@ fn pods(stage: &Stage) -> Vec<Option<String>> {
     ids
 }
 
+/// Which version of itself each service is; one that moves has another.
+fn services(stage: &Stage) -> BTreeMap<String, Option<String>> {
+    let all: Vec<Service> = stage.list("app.kubernetes.io/managed-by=tandem").unwrap();
+    let version = |one: &Service| (one.name_any(), one.resource_version());
+    all.iter().map(version).collect()
+}
+
 fn write(instances: &Mutex<Instances>, is_written: bool) {
     let mut instances = instances.lock().unwrap_or_else(PoisonError::into_inner);
     instances.write(is_written);
@@ -142,7 +150,7 @@ fn scale_an_operator_with_many_resources_is_small_and_silent() {
     let (door, _kubelet) = begun.unwrap();
     let _remove = Remove(&stage);
 
-    stage.apply(DEFINITION).unwrap();
+    install_definitions(&stage).unwrap();
     stage.apply(&manifests(count)).unwrap();
     let mut operator = Operator::start(stage.cluster().kubeconfig(), stage.namespace()).unwrap();
     let formed = wait_until_all_ready(&mut operator, count);
@@ -167,6 +175,7 @@ fn scale_an_operator_with_many_resources_is_small_and_silent() {
     stage.says(row("written to", &busy, count));
     write(&door.instances(), false);
 
+    let pointed = services(&stage);
     let ended = Instant::now();
     operator.end().unwrap();
     let mut operator = Operator::start(stage.cluster().kubeconfig(), stage.namespace()).unwrap();
@@ -182,6 +191,7 @@ fn scale_an_operator_with_many_resources_is_small_and_silent() {
         mebibytes(back.resident),
     ));
     assert_eq!(pods(&stage), before, "no pod was made anew");
+    assert_eq!(services(&stage), pointed, "no service was moved");
     // Its lease is not of the resources.
     let own = 60.0;
     assert!(

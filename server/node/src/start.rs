@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tandem_store::database::OpenReport;
 use tandem_store::disk::{Disk, RealDisk};
 use tandem_store::tree::Engine;
@@ -22,6 +22,9 @@ use tandem_store::{Options, Store};
 
 /// How long link tasks may take to end.
 const LINKS_END: Duration = Duration::from_secs(2);
+/// How long a former process of the data directory may take to end: kubelets kill it after two seconds.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_LOOK: Duration = Duration::from_millis(20);
 
 /// Runs a server until it is told to stop.
 pub fn run(args: &[String]) -> anyhow::Result<()> {
@@ -64,7 +67,7 @@ impl Running {
                 directory.display()
             )
         })?;
-        let lock = lock_directory(&directory)?;
+        let lock = lock_directory(&directory, LOCK_PATIENCE)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("tandem-links")
@@ -265,19 +268,50 @@ async fn wait_for_stop(server: &Server) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Holds the directory so that no second process opens it.
-fn lock_directory(directory: &Path) -> anyhow::Result<std::fs::File> {
+/// Takes the data directory for this process alone. One whose former process still ends, as in a pod that
+/// was deleted without grace and made anew, is waited for.
+fn lock_directory(directory: &Path, patience: Duration) -> anyhow::Result<std::fs::File> {
     let path = directory.join("LOCK");
     let file = std::fs::File::create(&path)
         .with_context(|| format!("failed to create `{}`", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => anyhow::bail!(
-            "`{}` is in use by another server process; stop it or choose another `dir`",
-            directory.display()
-        ),
-        Err(std::fs::TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("failed to lock `{}`", path.display()))
+    let begun = Instant::now();
+    let mut is_told = false;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(std::fs::TryLockError::WouldBlock) if begun.elapsed() < patience => {
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::info!(
+                        "the data directory is in use, waiting for the end of its process"
+                    );
+                }
+                std::thread::sleep(LOCK_LOOK);
+            }
+            Err(std::fs::TryLockError::WouldBlock) => anyhow::bail!(
+                "`{}` is in use by another server process; stop it or choose another `dir`",
+                directory.display()
+            ),
+            Err(std::fs::TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("failed to lock `{}`", path.display()));
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_whose_process_ends_is_taken_over_and_another_ones_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let held = lock_directory(directory.path(), Duration::ZERO).unwrap();
+        let refused = lock_directory(directory.path(), Duration::ZERO).unwrap_err();
+        assert!(refused.to_string().contains("in use"), "{refused}");
+
+        let path = directory.path().to_owned();
+        let waiting = std::thread::spawn(move || lock_directory(&path, Duration::from_mins(1)));
+        drop(held);
+        waiting.join().unwrap().unwrap();
     }
 }

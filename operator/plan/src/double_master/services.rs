@@ -31,8 +31,13 @@ pub(super) fn plan_services(
         .services
         .get(&rw)
         .and_then(|targets| targets.first());
+    let awaited = |name: &&InstanceName| is_awaited(name, valid, observed);
+    let writer = match current.filter(awaited) {
+        Some(awaited) => Some(awaited.clone()),
+        None => writer(valid, slots, current, observed),
+    };
     let mut services = BTreeMap::new();
-    services.insert(rw, one(writer(valid, slots, current, observed)));
+    services.insert(rw, one(writer));
     services.insert(
         valid.name.service(SUFFIX_RO),
         readers(valid, slots, observed),
@@ -40,8 +45,11 @@ pub(super) fn plan_services(
     for state in slots {
         let name = valid.name.service(state.slot.name.as_str());
         let current = observed.services.get(&name).and_then(|t| t.first());
+        let stays = |name: &&InstanceName| {
+            still_writes(state, name, observed) || is_awaited(name, valid, observed)
+        };
         let primary = state.decision.state.primary();
-        let target = primary.or_else(|| current.filter(|name| still_writes(state, name, observed)));
+        let target = primary.or_else(|| current.filter(stays));
         services.insert(name, one(target.cloned()));
     }
     services
@@ -55,6 +63,17 @@ fn has_heard_nobody(slots: &[SlotState<'_>; 2], observed: &Observed) -> bool {
         .flat_map(|slot| &slot.members)
         .filter_map(|name| observed.instances.get(name));
     seen.clone().any(|one| one.ran_before) && seen.all(|one| one.answer.is_none())
+}
+
+/// Whether an instance that ran before this operator came may still answer its first question. Others of
+/// its resource may have been quicker; clients stay until its silence says something.
+fn is_awaited(name: &InstanceName, valid: &Validated, observed: &Observed) -> bool {
+    observed.instances.get(name).is_some_and(|seen| {
+        seen.ran_before
+            && seen.answer.is_none()
+            && !seen.is_gone()
+            && seen.silent_ms < 2 * valid.timing.hang_ms
+    })
 }
 
 fn one(target: Option<InstanceName>) -> Vec<InstanceName> {
@@ -167,8 +186,14 @@ fn readers(
         .flat_map(|state| state.decision.followers.iter().cloned())
         .filter(|name| observed.heard(name, &valid.timing).is_some())
         .collect();
-    if !followers.is_empty() {
-        return followers;
+    let current = observed.services.get(&valid.name.service(SUFFIX_RO));
+    let awaited = current
+        .into_iter()
+        .flatten()
+        .filter(|name| is_awaited(name, valid, observed) && !followers.contains(name));
+    let readers: Vec<InstanceName> = followers.iter().chain(awaited).cloned().collect();
+    if !readers.is_empty() {
+        return readers;
     }
     slots
         .iter()

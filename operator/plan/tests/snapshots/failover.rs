@@ -1,6 +1,7 @@
 //! A primary is lost.
 
 use expect_test::expect;
+use tandem_api::InstanceName;
 
 use crate::WHOLE;
 use crate::fixture::text_of;
@@ -216,6 +217,32 @@ instances:
         services("mute: true, ran_before: true"),
         "who is heard is believed"
     );
+}
+
+#[test]
+fn an_operator_that_has_heard_the_quicker_ones_moves_no_service_of_the_others() {
+    let services = |running: u64| {
+        let plan = crate::fixture::plan_of(&format!(
+            "{WHOLE}
+instances:
+  dm-a-0: {{mute: true, running: {running}, ran_before: true}}
+  dm-a-1: {{mute: true, running: {running}, ran_before: true}}
+  dm-b-0: {{role: double_master, epoch: 1, peer: dm-a-0}}
+  dm-b-1: {{role: replica, epoch: 1, follows: dm-b-0}}
+"
+        ));
+        let targets = plan.services.into_iter();
+        targets
+            .map(|(name, to)| {
+                let to: Vec<&str> = to.iter().map(InstanceName::as_str).collect();
+                format!("{name} -> {}", to.join(" "))
+            })
+            .collect::<Vec<_>>()
+            .join("; ")
+    };
+    let before = "dm-a -> dm-a-0; dm-b -> dm-b-0; dm-ro -> dm-b-1 dm-a-1; dm-rw -> dm-a-0";
+    assert_eq!(services(300), before);
+    assert_ne!(services(60_000), before, "for ever is too long");
 }
 
 #[test]

@@ -235,7 +235,10 @@ mod tests {
         });
         cache.put(&key, pod);
         let spec = cache.get(&key, "p").unwrap().spec.clone().unwrap();
-        assert_eq!((spec.node_name.as_deref(), spec.hostname), (Some("n"), None));
+        assert_eq!(
+            (spec.node_name.as_deref(), spec.hostname),
+            (Some("n"), None)
+        );
     }
 
     #[test]
