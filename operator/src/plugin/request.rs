@@ -228,6 +228,16 @@ fn check(ask: &Ask, object: &DoubleMaster) -> Result<(), Error> {
     };
     if let Some(wanted) = wanted {
         known(wanted, slot, &object.spec, status)?;
+        let is_writer = |name: &str| {
+            let mut members = status.members.iter();
+            members.any(|member| member.name == name && member.writable)
+        };
+        if slot.is_some() && is_writer(wanted) {
+            return unaskable(
+                format!("`{wanted}` already writes for its slot"),
+                "name a replica, or leave out `--to`",
+            );
+        }
     }
     Ok(())
 }
