@@ -17,15 +17,14 @@ use kube::api::ListParams;
 use kube::{Api, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use tandem_api::DoubleMaster;
 use tandem_e2e::cluster::operator::RELEASE;
 use tandem_e2e::cluster::pair::{NAME, usual_spec};
 use tandem_e2e::cluster::{Clients, Operator, Pair, Stage, wait_until};
 use tandem_e2e::story::Ledger;
 
-use super::support::SOME;
+use super::roll_volumes::{GONE_LIMIT, delete_and_wait};
+use super::support::{SOME, pass};
 
-const GONE_LIMIT: Duration = Duration::from_mins(3);
 /// How long nothing may come back.
 const QUIET: Duration = Duration::from_secs(5);
 
@@ -128,16 +127,7 @@ fn delete_both(stage: &Stage, operator: &Operator) -> Duration {
         Ok(())
     })
     .unwrap();
-    let begun = Instant::now();
-    stage.delete::<DoubleMaster>(NAME, None).unwrap();
-    wait_until("object and pods are gone", GONE_LIMIT, || {
-        let pods = names::<Pod>(stage)?;
-        ensure!(pods.is_empty(), "{pods:?}");
-        ensure!(stage.get::<DoubleMaster>(NAME).is_err(), "it is there");
-        Ok(())
-    })
-    .unwrap();
-    begun.elapsed()
+    delete_and_wait(stage)
 }
 
 /// Installs the operator again: of the resource there are these claims, and nothing else comes or goes.
@@ -161,7 +151,7 @@ fn stays_so(stage: &Stage, operator: &Operator, claims: &BTreeSet<String>) {
         Ok(())
     };
     wait_until("only what its policy keeps is left", GONE_LIMIT, look).unwrap();
-    std::thread::sleep(QUIET);
+    pass(QUIET);
     look().unwrap();
 }
 

@@ -14,7 +14,7 @@ use tandem_e2e::story::Ledger;
 
 use super::roll_watch::lives;
 
-const GONE_LIMIT: Duration = Duration::from_mins(3);
+pub(crate) const GONE_LIMIT: Duration = Duration::from_mins(3);
 const QUIET: Duration = Duration::from_secs(5);
 
 fn claims(stage: &Stage) -> BTreeMap<String, PersistentVolumeClaim> {
@@ -36,7 +36,8 @@ fn asked_size(claim: &PersistentVolumeClaim) -> String {
     size.and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-fn delete_and_wait(stage: &Stage) -> Duration {
+/// Deletes the resource; gives how long object and pods took to go.
+pub(crate) fn delete_and_wait(stage: &Stage) -> Duration {
     let begun = Instant::now();
     stage.delete::<DoubleMaster>("dm", None).unwrap();
     wait_until("object and pods are gone", GONE_LIMIT, || {

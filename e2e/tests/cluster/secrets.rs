@@ -26,10 +26,7 @@ fn a_password_is_changed_under_load_and_no_link_or_client_is_refused() {
         return;
     };
     let _operator = Operator::install(&stage).unwrap();
-    give(&stage, OLD).unwrap();
-    let mut spec = usual_spec();
-    spec["auth"] = json!({"secretName": SECRET});
-    let pair = Pair::start_with(&stage, &spec, Some(OLD)).unwrap();
+    let pair = with_the_old_password(&stage).unwrap();
     let refusal = refused(pair.service("rw").unwrap().with_password(None)).unwrap();
     stage.says(format_args!("without a password: {refusal}"));
     let doors = pair.instances().unwrap();
@@ -88,6 +85,13 @@ fn a_password_is_changed_under_load_and_no_link_or_client_is_refused() {
     pair.nothing_is_lost(&ledger).unwrap();
     a_new_pod_has_the_new_password(&stage, &pair);
     assert_eq!(epochs(&pair.status().unwrap()).unwrap(), before);
+}
+
+fn with_the_old_password(stage: &Stage) -> Result<Pair<'_>> {
+    give(stage, OLD)?;
+    let mut spec = usual_spec();
+    spec["auth"] = json!({"secretName": SECRET});
+    Pair::start_with(stage, &spec, Some(OLD))
 }
 
 fn give(stage: &Stage, password: &str) -> Result<()> {
@@ -179,10 +183,7 @@ fn a_password_that_was_changed_while_no_operator_ran_disturbs_no_client() {
         return;
     };
     let operator = Operator::install(&stage).unwrap();
-    give(&stage, OLD).unwrap();
-    let mut spec = usual_spec();
-    spec["auth"] = json!({"secretName": SECRET});
-    let pair = Pair::start_with(&stage, &spec, Some(OLD)).unwrap();
+    let pair = with_the_old_password(&stage).unwrap();
     let before = pair.status().unwrap().epochs;
     let doors = pair.instances().unwrap();
     let links = links_of(&doors, OLD).unwrap();

@@ -128,8 +128,10 @@ impl Tracker {
     /// Notes an answer to a question asked at `asked`, by the process in its `life`.
     pub fn answered(&self, name: &InstanceName, life: u64, asked: Instant, status: InstanceStatus) {
         let syncs = self.syncs.load(Ordering::Relaxed);
+        let is_calm = self.is_calm.load(Ordering::Relaxed);
         let is_news = self.with(name, |tracked| {
-            let is_same = tracked.life == life
+            let is_same = is_calm
+                && tracked.life == life
                 && tracked.missed == 0
                 && tracked.busy.is_none()
                 && tracked
@@ -151,7 +153,7 @@ impl Tracker {
             tracked.answer = Some((status, Instant::now()));
             !is_same
         });
-        if is_news || !self.is_calm.load(Ordering::Relaxed) {
+        if is_news {
             self.changed.notify_one();
         }
     }
