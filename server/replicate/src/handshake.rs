@@ -178,7 +178,8 @@ fn other_cluster(mine: &str, theirs: &str) -> Refusal {
 }
 
 /// The data set that both belong to. A pair that was set up by hand takes the smaller id while
-/// neither is agreed, and the agreed one when one is. A replica takes its primary's.
+/// neither is agreed, and the agreed one when one is. A replica takes its primary's. Who collects
+/// keeps an agreed one and takes the source's otherwise; the source's own does not change by that.
 fn agree<'c>(
     kind: LinkKind,
     (mine, mine_agreed): (&'c str, bool),
@@ -186,7 +187,9 @@ fn agree<'c>(
 ) -> Result<&'c str, Refusal> {
     match (kind, mine_agreed, theirs_agreed) {
         _ if mine == theirs => Ok(mine),
-        (LinkKind::Replica, _, _) | (_, true, false) => Ok(mine),
+        (LinkKind::Replica, _, _) | (LinkKind::Handover, false, false) | (_, true, false) => {
+            Ok(mine)
+        }
         (_, true, true) => Err(other_cluster(mine, theirs)),
         (_, false, true) => Ok(theirs),
         (_, false, false) => Ok(mine.min(theirs)),

@@ -70,8 +70,8 @@ async fn serve(
     };
     let answer = tokio::task::block_in_place(|| answer(shared, &settings, &hello));
     drop(stranger);
-    let welcome = match answer {
-        Ok(welcome) => welcome,
+    let answer = match answer {
+        Ok(answer) => answer,
         Err(refusal) => {
             tracing::info!(
                 kind = ?hello.kind,
@@ -88,14 +88,21 @@ async fn serve(
     } else {
         hello.host.clone()
     };
-    pull_what_it_alone_holds(shared, &hello, &welcome, &host);
-    let message = Message::Welcome(Box::new(welcome.clone()));
+    pull_what_it_alone_holds(shared, &hello, &answer.welcome, &host);
+    let message = Message::Welcome(Box::new(answer.welcome.clone()));
     write_message(&mut socket, &message, settings.silence).await?;
-    attend(shared, settings, socket, &hello, &welcome, host).await
+    attend(shared, settings, socket, &hello, &answer, host).await
+}
+
+/// What a receiver is told, and the data set that this instance has with it: who collects may be told
+/// another one than the source's.
+struct Answer {
+    welcome: Welcome,
+    cluster_id: String,
 }
 
 /// The decision, written down where it has to be.
-fn answer(shared: &Shared, settings: &Settings, hello: &Hello) -> Result<Welcome, Refusal> {
+fn answer(shared: &Shared, settings: &Settings, hello: &Hello) -> Result<Answer, Refusal> {
     let instance = &shared.instance;
     let meta = instance.meta();
     let decision = decide(hello, &local(&meta, settings));
@@ -123,7 +130,16 @@ fn answer(shared: &Shared, settings: &Settings, hello: &Hello) -> Result<Welcome
         let text = format!("{RECEIVERS_MAX} receivers are served already; chain some of them");
         return Err(Refusal::new(RefuseCode::Busy, text));
     }
-    welcome(shared, settings, hello, &decision).map_err(failed)
+    let welcome = welcome(shared, settings, hello, &decision).map_err(failed)?;
+    let cluster_id = if decision.agree {
+        decision.cluster_id
+    } else {
+        meta.cluster_id
+    };
+    Ok(Answer {
+        welcome,
+        cluster_id,
+    })
 }
 
 /// Whoever is seen to hold more is pulled from: a writer dials a replica that is ahead of it.
@@ -161,9 +177,10 @@ async fn attend(
     settings: Settings,
     socket: TcpStream,
     hello: &Hello,
-    welcome: &Welcome,
+    answer: &Answer,
     host: String,
 ) -> Result<(), WireError> {
+    let welcome = &answer.welcome;
     let receiver = Arc::new(Receiver::new(hello, host));
     let shipper = Shipper::new(shared, settings.clone(), &receiver, hello, welcome);
     let (mut reading, mut writing) = socket.into_split();
@@ -194,7 +211,7 @@ async fn attend(
             ended.err().map(|error| error.to_string())
         }
         reason = receiver.closed() => Some(reason),
-        reason = no_longer_welcome(shared, hello, &welcome.cluster_id) => Some(reason),
+        reason = no_longer_welcome(shared, hello, &answer.cluster_id) => Some(reason),
     };
     drop(entered);
     let reason = reason.unwrap_or_default();

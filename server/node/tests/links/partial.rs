@@ -191,6 +191,35 @@ async fn a_promotion_collects_what_another_replica_alone_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_collects_need_not_have_the_sources_data_set_yet() {
+    for (own, is_agreed) in [("1", false), ("3", false), ("3", true)] {
+        let dirs = [0, 1].map(|_| tempfile::tempdir().expect("a directory"));
+        let ahead = Node::start(dirs[0].path(), &Setup::new(1)).await;
+        let next = Node::start(dirs[1].path(), &Setup::new(1)).await;
+        let set = |node: &Node, id: &str, agreed| {
+            node.instance.update(|meta| {
+                meta.cluster_id = id.repeat(40);
+                meta.cluster_agreed = agreed;
+            })
+        };
+        set(&ahead, "2", false).expect("was told");
+        set(&next, own, is_agreed).expect("was told");
+        ahead.promote();
+        ahead.set(0, "k", "only here");
+        let collected = next
+            .links
+            .collect(vec![ahead.target()], Duration::from_secs(10))
+            .await;
+        assert_eq!(collected.failed, Vec::new(), "from {own}, {is_agreed}");
+        assert_eq!(next.all(0), ahead.all(0));
+        let after = (ahead.instance.meta(), next.instance.meta());
+        assert_eq!(after.0.cluster_id, "2".repeat(40));
+        let kept = if is_agreed { own } else { "2" };
+        assert_eq!(after.1.cluster_id, kept.repeat(40));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_primary_pulls_from_a_replica_that_is_ahead_of_it() {
     let dirs = [0, 1].map(|_| tempfile::tempdir().expect("a directory"));
     let a = Node::start(dirs[0].path(), &Setup::new(1)).await;

@@ -277,6 +277,32 @@ fn a_replica_takes_its_primarys_id_and_a_peer_keeps_an_agreed_one() {
 }
 
 #[test]
+fn who_collects_changes_no_data_set_of_the_source() {
+    let decided = |theirs, mine| {
+        let hello = Hello {
+            cluster_agreed: theirs,
+            server_id: 1,
+            ..hello(LinkKind::Handover)
+        };
+        let local = Local {
+            cluster_agreed: mine,
+            cluster_id: "ccc",
+            ..local()
+        };
+        let decision = decide(&hello, &local).ok()?;
+        assert!(!decision.agree);
+        let welcome = welcome(&decision.cluster_id, 1, 5);
+        let taken = check_welcome(&hello, &welcome, None).expect("is taken by who asked");
+        Some(taken.cluster_id)
+    };
+    let some = |id: &str| Some(id.to_owned());
+    assert_eq!(decided(false, false), some("ccc"));
+    assert_eq!(decided(false, true), some("ccc"));
+    assert_eq!(decided(true, false), some("bbb"));
+    assert_eq!(decided(true, true), None);
+}
+
+#[test]
 fn a_peer_is_who_it_was_said_to_be() {
     let refusal = check_welcome(&hello(LinkKind::Peer), &welcome("aaa", 3, 5), Some(1));
     assert_eq!(refusal.expect_err("refused").code, RefuseCode::ServerId);
