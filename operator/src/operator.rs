@@ -12,7 +12,7 @@ mod leader;
 mod metrics;
 mod publish;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use kube::client::ClientBuilder;
@@ -53,6 +53,10 @@ pub struct Options {
     /// Name of this operator in that Lease [default: a random one]
     #[arg(long, env = "POD_NAME")]
     pub identity: Option<String>,
+    /// Address at which other operators reach this one's probes: they replace it sooner when it leads and
+    /// is lost [default: none, they wait until its Lease runs out]
+    #[arg(long, env = "POD_IP")]
+    pub advertise_ip: Option<IpAddr>,
 }
 
 const DEFAULT_IMAGE: &str = concat!("tandem:", env!("CARGO_PKG_VERSION"));
@@ -97,6 +101,9 @@ pub async fn run(options: Options) -> Result<(), Error> {
         options.leader_namespace.as_deref().unwrap_or(&namespace),
         options.leader_lease.clone(),
         options.identity.clone(),
+        options
+            .advertise_ip
+            .map(|ip| SocketAddr::new(ip, options.metrics_address.port())),
     );
     let end = end_signal();
     tokio::pin!(end);

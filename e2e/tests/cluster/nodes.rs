@@ -3,6 +3,8 @@
 use k8s_openapi::api::core::v1::Node;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
+use serde_json::json;
+use tandem_e2e::cluster::pair::{HEAL_LIMIT, master, target};
 use tandem_e2e::cluster::{Clients, Pair, Stage};
 
 use super::support::{Outage, SOME, epochs, survive, with_pair};
@@ -42,6 +44,77 @@ fn each_node_in_turn_is_drained_without_a_lost_write() {
             drain_once(stage, pair, &node);
         }
     });
+}
+
+#[test]
+fn masters_on_one_node_part_and_its_writer_stays() {
+    with_pair("masters on one node", |stage, _, pair| {
+        let node = bring_together(pair);
+        let writer = pair.writer().unwrap();
+        let before = epochs(&pair.status().unwrap()).unwrap();
+        let clients = Clients::start(pair, "part").unwrap();
+        clients.wait_for_more(SOME).unwrap();
+        let since = std::time::Instant::now();
+        let rest = json!({"spec": {"failover": {"apartMs": 1000}}});
+        pair.change(&rest).unwrap();
+        let what = "another epoch of one slot, and its report";
+        let status = pair.wait_until(what, HEAL_LIMIT, |status| {
+            let closed = status.last_failover.as_ref();
+            let is_closed = closed.is_some_and(|last| last.total_ms.is_some());
+            is_closed && epochs(status).is_ok_and(|now| now != before)
+        });
+        let last = status.unwrap().last_failover.unwrap();
+        clients.wait_for_more(SOME).unwrap();
+        let status = pair.wait_until_ready().unwrap();
+        let told = clients.finish().unwrap();
+        stage.says(format_args!(
+            "{} handed over to {} because {}: -rw away {} ms, -{} {} ms",
+            last.from,
+            last.to,
+            last.cause,
+            told.rw_outage(since).as_millis(),
+            last.slot,
+            told.slot_outage(&last.slot, since).as_millis(),
+        ));
+        assert_eq!(last.cause, format!("both masters are on node {node}"));
+        assert_eq!(target(&status, "rw"), Some(writer.name.clone()));
+        let places = ["a", "b"].map(|slot| {
+            let name = &master(&status, slot).unwrap().name;
+            pair.node_of(name).unwrap()
+        });
+        assert_ne!(places[0], places[1]);
+        assert_eq!(pair.node_of(&writer.name).unwrap(), node);
+        pair.nothing_is_lost(&told.ledger()).unwrap();
+    });
+}
+
+/// Moves both roles to a node that has an instance of each slot, which there is when two slots of two are
+/// on three nodes.
+fn bring_together(pair: &Pair) -> String {
+    let status = pair.status().unwrap();
+    let places: Vec<(String, String, String)> = status
+        .members
+        .iter()
+        .map(|member| {
+            let node = pair.node_of(&member.name).unwrap();
+            (node, member.slot.clone(), member.name.clone())
+        })
+        .collect();
+    let node = places.iter().find_map(|(node, slot, _)| {
+        let mut others = places.iter();
+        let is_shared = others.any(|(there, other, _)| there == node && other != slot);
+        is_shared.then(|| node.clone())
+    });
+    let node = node.expect("a node with an instance of each slot");
+    for (_, slot, name) in places.iter().filter(|(there, _, _)| *there == node) {
+        let before = pair.master(slot).unwrap();
+        if before.name != *name {
+            pair.request("switchover", &format!("{slot}={name}"))
+                .unwrap();
+            pair.wait_until_healed(&before).unwrap();
+        }
+    }
+    node
 }
 
 fn nodes(stage: &Stage) -> Vec<String> {

@@ -57,12 +57,15 @@ pub(crate) fn survive(
     };
     let how = match &failover {
         Some(last) => {
+            // The peer may have been lost with the same node; then `-rw` goes to whoever is first, and the
+            // status tells of the slot that was restored last.
+            let peer_stays = pair.master(&peer.slot)?.name == peer.name;
+            let told = (last.slot.as_str(), last.from.as_str());
             ensure!(
-                (last.slot.as_str(), last.from.as_str()) == (&*before.slot, &*before.name),
+                told == (&*before.slot, &*before.name)
+                    || (!peer_stays && told == (&*peer.slot, &*peer.name)),
                 "the status tells of another failover: {last:?}"
             );
-            // The peer may have been lost with the same node; then `-rw` goes to whoever is first.
-            let peer_stays = pair.master(&peer.slot)?.name == peer.name;
             if was_writer && peer_stays && last.rw_outage_ms.is_some() {
                 let status = pair.status()?;
                 let behind = target(&status, "rw");

@@ -97,6 +97,11 @@ pub enum Cause {
     },
     /// It lives, and the wanted number of instances does not reach its ordinal.
     Surplus,
+    /// It lives, and would be lost together with the other slot's primary.
+    Together {
+        /// The node of both.
+        node: String,
+    },
 }
 
 impl std::fmt::Display for Cause {
@@ -115,6 +120,7 @@ impl std::fmt::Display for Cause {
             Self::Leaving { why } => f.write_str(why),
             Self::Outdated { what } => write!(f, "outdated: {what}"),
             Self::Surplus => f.write_str("beyond the wanted number of replicas"),
+            Self::Together { node } => write!(f, "both masters are on node {node}"),
         }
     }
 }

@@ -32,4 +32,9 @@ impl Placement {
         }
         self.leaving.as_deref()
     }
+
+    /// Whether it is known to be on another node than this one.
+    pub fn is_elsewhere(&self, node: &str) -> bool {
+        self.node.as_deref().is_some_and(|own| own != node)
+    }
 }

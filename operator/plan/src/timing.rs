@@ -38,6 +38,8 @@ pub struct Timing {
     pub restart_hung_ms: u64,
     /// How long a claimed instance has to open before another one is claimed.
     pub open_ms: u64,
+    /// Rest of the roles after which one of two primaries on one node goes elsewhere; 0: never.
+    pub apart_ms: u64,
 }
 
 /// Least time to open when nobody states one.
@@ -61,6 +63,7 @@ impl From<&Failover> for Timing {
             assemble_ms: spec.assemble_ms,
             restart_hung_ms: spec.restart_hung_ms,
             open_ms: spec.open_ms.unwrap_or_else(|| default_open_ms(spec)),
+            apart_ms: spec.apart_ms,
         }
     }
 }

@@ -1,6 +1,10 @@
 //! Which of several operators acts: the holder of a Lease. It fences nothing: every command to an
 //! instance carries its epoch, and claims are compared and swapped; two leaders are a nuisance, no harm.
 
+mod pace;
+mod rival;
+
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,14 +17,14 @@ use tokio::time::{sleep, timeout};
 
 use crate::error::{Error, chain};
 use crate::runtime::process::random_password;
+use pace::{DURATION, RENEW};
+use rival::Rival;
 
-/// Silence of a holder after which another one takes over.
-const DURATION: Duration = Duration::from_secs(8);
-/// Distance of renewals.
-const RENEW: Duration = Duration::from_secs(2);
 /// A holder that could not renew for so long ends itself, before another one may begin.
 const GIVE_UP: Duration = Duration::from_secs(6);
 const CALL_TIMEOUT: Duration = Duration::from_secs(2);
+/// Annotation of the Lease: where the holder's door is, for those who wait.
+const DOOR: &str = "tandem.dev/leader-address";
 
 /// An operator that wants to lead.
 #[derive(Clone)]
@@ -28,55 +32,73 @@ pub(super) struct Candidate {
     api: Api<Lease>,
     name: String,
     identity: String,
+    /// Where others reach this one's `/livez`.
+    door: Option<SocketAddr>,
     /// The Lease as this one wrote it last: it is written again without being read.
     written: Arc<Mutex<Option<Lease>>>,
 }
 
 enum Try {
     Held,
-    HeldBy { who: String, version: String },
+    /// The record was changed by another one in this moment.
+    Outrun,
+    HeldBy {
+        who: String,
+        version: String,
+        door: Option<SocketAddr>,
+    },
 }
 
 impl Candidate {
-    /// One for the Lease `name` in `namespace`, under a name of its own unless one is given.
+    /// One for the Lease `name` in `namespace`, under a name of its own unless one is given. At `door`
+    /// others see that it lives.
     pub(super) fn new(
         client: Client,
         namespace: &str,
         name: String,
         identity: Option<String>,
+        door: Option<SocketAddr>,
     ) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
             name,
             identity: identity.unwrap_or_else(own_name),
+            door,
             written: Arc::default(),
         }
     }
 
     /// Waits until this one leads.
     pub(super) async fn acquire(&self) {
-        let mut seen: Option<(String, Instant)> = None;
+        let mut rival: Option<Rival> = None;
         loop {
-            match timeout(CALL_TIMEOUT, self.attempt(seen.as_ref())).await {
+            match timeout(CALL_TIMEOUT, self.attempt(rival.as_ref())).await {
                 Ok(Ok(Try::Held)) => {
                     tracing::info!(identity = self.identity, "this operator leads");
                     return;
                 }
-                Ok(Ok(Try::HeldBy { who, version })) => {
+                Ok(Ok(Try::HeldBy { who, version, door })) => {
                     // Time is measured from when the record was first seen, by this clock.
-                    if seen.as_ref().is_none_or(|(old, _)| *old != version) {
-                        if seen.is_none() {
-                            tracing::info!(leader = who, "another operator leads");
-                        }
-                        seen = Some((version, Instant::now()));
+                    if let Some(known) = rival.as_mut().filter(|rival| rival.is(&who, door)) {
+                        known.holds(version, Instant::now());
+                    } else {
+                        tracing::info!(leader = who, "another operator leads");
+                        rival = Some(Rival::new(who, version, door, Instant::now()));
                     }
                 }
+                // Somebody was quicker; the next look says who.
+                Ok(Ok(Try::Outrun)) => {}
                 Ok(Err(error)) => {
                     tracing::warn!(error = %chain(&error), "leadership not told, trying again");
                 }
                 Err(_) => tracing::warn!("leadership not told in time, trying again"),
             }
-            sleep(RENEW / 2).await;
+            let asking = async {
+                if let Some(rival) = &mut rival {
+                    rival.ask().await;
+                }
+            };
+            tokio::join!(sleep(RENEW / 2), asking);
         }
     }
 
@@ -92,6 +114,7 @@ impl Candidate {
                         why: format!("{who} leads"),
                     };
                 }
+                Ok(Ok(Try::Outrun)) => {}
                 Ok(Err(error)) => tracing::warn!(error = %chain(&error), "leadership not renewed"),
                 Err(_) => tracing::warn!("leadership not renewed in time"),
             }
@@ -123,15 +146,13 @@ impl Candidate {
         }
     }
 
-    /// Writes itself into the Lease when nobody else holds it, or its holder was silent since it was
-    /// `seen` last.
-    async fn attempt(&self, seen: Option<&(String, Instant)>) -> Result<Try, kube::Error> {
+    /// Writes itself into the Lease when nobody else holds it, or its holder is silent.
+    async fn attempt(&self, rival: Option<&Rival>) -> Result<Try, kube::Error> {
         let params = PostParams::default();
         // Taken out: after a conflict, or a call that was given up, it is read afresh.
         let own = self.lock().take();
         if let Some(mut lease) = own {
-            let before = lease.spec.take();
-            lease.spec = Some(self.held(before));
+            self.hold(&mut lease);
             match self.api.replace(&self.name, &params, &lease).await {
                 Ok(lease) => {
                     *self.lock() = Some(lease);
@@ -144,31 +165,28 @@ impl Candidate {
         let found = self.api.get_opt(&self.name).await?;
         let written = match found {
             None => {
-                let lease = Lease {
+                let mut lease = Lease {
                     metadata: ObjectMeta {
                         name: Some(self.name.clone()),
                         ..ObjectMeta::default()
                     },
-                    spec: Some(self.held(None)),
+                    spec: None,
                 };
+                self.hold(&mut lease);
                 self.api.create(&params, &lease).await
             }
             Some(mut lease) => {
-                let version = lease.metadata.resource_version.clone().unwrap_or_default();
-                let before = lease.spec.take().unwrap_or_default();
-                let holder = before
-                    .holder_identity
-                    .clone()
-                    .filter(|holder| !holder.is_empty());
-                if let Some(who) = holder.filter(|holder| *holder != self.identity) {
+                if let Some(who) = holder(&lease).filter(|who| *who != self.identity) {
+                    let version = lease.metadata.resource_version.clone().unwrap_or_default();
                     let is_silent =
-                        seen.is_some_and(|(old, at)| *old == version && at.elapsed() > DURATION);
+                        rival.is_some_and(|rival| rival.is_silent(&version, Instant::now()));
                     if !is_silent {
-                        return Ok(Try::HeldBy { who, version });
+                        let (who, door) = (who.to_owned(), door(&lease));
+                        return Ok(Try::HeldBy { who, version, door });
                     }
                     tracing::warn!(leader = who, "the leader is silent: it is replaced");
                 }
-                lease.spec = Some(self.held(Some(before)));
+                self.hold(&mut lease);
                 self.api.replace(&self.name, &params, &lease).await
             }
         };
@@ -178,10 +196,7 @@ impl Candidate {
                 Ok(Try::Held)
             }
             Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {
-                Ok(Try::HeldBy {
-                    who: "another operator".into(),
-                    version: String::new(),
-                })
+                Ok(Try::Outrun)
             }
             Err(error) => Err(error),
         }
@@ -191,18 +206,34 @@ impl Candidate {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn held(&self, before: Option<LeaseSpec>) -> LeaseSpec {
+    /// Makes this one its holder, from now on.
+    fn hold(&self, lease: &mut Lease) {
         let now = MicroTime(Timestamp::now());
-        let mut spec = before.unwrap_or_default();
-        if spec.holder_identity.as_deref() != Some(self.identity.as_str()) {
+        let is_new = holder(lease) != Some(&self.identity);
+        let annotations = lease.metadata.annotations.get_or_insert_default();
+        match self.door {
+            Some(door) => annotations.insert(DOOR.into(), door.to_string()),
+            None => annotations.remove(DOOR),
+        };
+        let spec = lease.spec.get_or_insert_default();
+        if is_new {
             spec.acquire_time = Some(now.clone());
             spec.lease_transitions = Some(spec.lease_transitions.unwrap_or(0) + 1);
         }
         spec.holder_identity = Some(self.identity.clone());
         spec.lease_duration_seconds = Some(DURATION.as_secs() as i32);
         spec.renew_time = Some(now);
-        spec
     }
+}
+
+fn holder(lease: &Lease) -> Option<&str> {
+    let holder = lease.spec.as_ref()?.holder_identity.as_deref();
+    holder.filter(|holder| !holder.is_empty())
+}
+
+fn door(lease: &Lease) -> Option<SocketAddr> {
+    let annotations = lease.metadata.annotations.as_ref()?;
+    annotations.get(DOOR)?.parse().ok()
 }
 
 /// A name that no other running operator has.

@@ -46,6 +46,10 @@ pub struct Failover {
     #[schemars(range(min = 1000, max = 3_600_000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open_ms: Option<u64>,
+    /// How long the roles have to be at rest, with every instance well, before one of two masters on one
+    /// node hands over to a replica elsewhere; 0: they stay together.
+    #[schemars(range(min = 0, max = 86_400_000))]
+    pub apart_ms: u64,
 }
 
 impl Default for Failover {
@@ -60,6 +64,7 @@ impl Default for Failover {
             assemble_ms: 3000,
             restart_hung_ms: 15_000,
             open_ms: None,
+            apart_ms: 600_000,
         }
     }
 }

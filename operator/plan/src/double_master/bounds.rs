@@ -20,6 +20,7 @@ pub(super) fn check_intervals(timing: &Timing) -> Result<(), InvalidSpec> {
         ("assembleMs", timing.assemble_ms, 0, 3_600_000),
         ("restartHungMs", timing.restart_hung_ms, 1000, 86_400_000),
         ("openMs", timing.open_ms, 1000, 7_200_000),
+        ("apartMs", timing.apart_ms, 0, 86_400_000),
     ];
     for (field, found, least, most) in intervals {
         if !(least..=most).contains(&found) {

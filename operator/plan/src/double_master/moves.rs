@@ -18,6 +18,7 @@ use crate::outcome::Waiting;
 use crate::request::{Reply, Request, RequestKind, Target};
 use crate::state::State;
 use crate::step::Step;
+use crate::suffix::SUFFIX_RW;
 
 /// A claim younger than this has answered a request that names nobody.
 const ANSWERED_MS: u64 = 10_000;
@@ -220,6 +221,9 @@ fn candidates(
             outdated.map(|what| format!("it is outdated, too: {what}"))
         } else if matches!(wanted.cause, Cause::Surplus) && name.ordinal() > valid.replicas {
             Some("it is beyond the wanted number, too".into())
+        } else if let Cause::Together { node } = &wanted.cause {
+            let is_elsewhere = placement.is_some_and(|placement| placement.is_elsewhere(node));
+            (!is_elsewhere).then(|| format!("it is not on another node than {node}"))
         } else {
             None
         };
@@ -245,7 +249,7 @@ pub(super) fn move_primaries(
     clock: Clock<'_>,
 ) {
     for index in 0..slots.len() {
-        let Some(cause) = cause(valid, slots, index, roll, observed) else {
+        let Some(cause) = cause(valid, slots, index, roll, observed, clock) else {
             continue;
         };
         let is_elsewhere = slots.iter().enumerate().any(|(other, slot)| {
@@ -256,6 +260,7 @@ pub(super) fn move_primaries(
             continue;
         };
         let Some(claim) = slot.claim else { continue };
+        let is_for_place_alone = matches!(cause, Cause::Together { .. });
         slot.wish = Some(cause.clone());
         let what = format!("{} to hand over ({cause})", claim.instance);
         if is_elsewhere || slot.decision.disruptive.is_some() {
@@ -267,6 +272,8 @@ pub(super) fn move_primaries(
         match hand_over(slot.group(), claim, wanted, observed, clock) {
             Ok(_) if waits => slot.decision.waits_for.push(Waiting::new(what, LEAVING)),
             Ok(decision) => slot.decision = decision,
+            // Not worth a word: nothing is lost by staying.
+            Err(_) if is_for_place_alone => slot.wish = None,
             Err(why) => {
                 slot.decision
                     .waits_for
@@ -284,6 +291,7 @@ fn cause(
     index: usize,
     roll: &Roll,
     observed: &Observed,
+    clock: Clock<'_>,
 ) -> Option<Cause> {
     let slot = slots.get(index)?;
     let primary = slot.decision.state.serving()?;
@@ -301,5 +309,46 @@ fn cause(
     }
     let is_surplus = primary.ordinal() > valid.replicas;
     let is_well = || troubles(valid, slots, observed, None).is_empty();
-    (is_surplus && is_well()).then_some(Cause::Surplus)
+    if is_surplus {
+        return is_well().then_some(Cause::Surplus);
+    }
+    let node = together(valid, slots, index, observed, clock)?;
+    is_well().then(|| Cause::Together { node: node.into() })
+}
+
+/// The node of both primaries, when that of slot `index` is the one to go elsewhere: the one that `-rw`
+/// does not lead to, unless only the other one can. Roles that changed lately rest first.
+fn together<'o>(
+    valid: &Validated,
+    slots: &[SlotState<'_>; 2],
+    index: usize,
+    observed: &'o Observed,
+    clock: Clock<'_>,
+) -> Option<&'o str> {
+    let apart_ms = clock.timing.apart_ms;
+    let rests = |slot: &SlotState<'_>| {
+        let claim = slot.claim?;
+        (clock.now_ms.saturating_sub(claim.at_ms) >= apart_ms).then_some(())
+    };
+    let placement = |name: &InstanceName| Some(&observed.instances.get(name)?.placement);
+    let node_of = |slot: &SlotState<'_>| placement(slot.decision.state.serving()?)?.node.as_deref();
+    let [a, b] = slots;
+    let node = node_of(a).filter(|node| node_of(b) == Some(node))?;
+    if apart_ms == 0 || slots.iter().any(|slot| rests(slot).is_none()) {
+        return None;
+    }
+    let rw = observed.services.get(&valid.name.service(SUFFIX_RW));
+    let is_writer = |slot: &SlotState<'_>| {
+        let primary = slot.decision.state.serving();
+        primary.is_some_and(|primary| rw.is_some_and(|rw| rw.contains(primary)))
+    };
+    let can_go = |slot: &SlotState<'_>| {
+        let mut followers = slot.decision.followers.iter();
+        followers.any(|name| placement(name).is_some_and(|placement| placement.is_elsewhere(node)))
+    };
+    let order = if is_writer(b) { [0, 1] } else { [1, 0] };
+    let first = order
+        .into_iter()
+        .find(|at| slots.get(*at).is_some_and(can_go));
+    (first == Some(index)).then_some(node)
 }

@@ -1,6 +1,6 @@
 //! One seed: chaos for a while, then peace, then everything has to be as if nothing had been.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tandem_api::{DoubleMaster, InstanceName};
 use tandem_plan::double_master::{DoubleMasterPlan, plan, validate};
@@ -22,11 +22,16 @@ const RW_AWAY_MS: u64 = 4000;
 pub(crate) fn run(seed: u64) -> Result<(), String> {
     let mut dice = Dice(seed);
     let replicas = dice.below(3);
-    let spec = serde_json::json!({ "replicasPerMaster": replicas });
+    let apart_ms = 3000 * dice.below(2);
+    let spec = serde_json::json!({
+        "replicasPerMaster": replicas,
+        "failover": { "apartMs": apart_ms },
+    });
     let spec = serde_json::from_value(spec).map_err(|error| error.to_string())?;
     let valid = validate(&DoubleMaster::new("dm", spec)).map_err(|error| error.to_string())?;
     let mut world = World::new(valid);
     world.lingers = dice.one_in(2);
+    world.shift = dice.below(3);
     let troubles = Troubles {
         people: !dice.one_in(4),
         faults: !dice.one_in(4),
@@ -187,6 +192,16 @@ fn check_peace(world: &World, written: &BTreeMap<Origin, u64>) -> Result<(), Str
         (condition.status.as_str() == "True") == is_bad_when_true
     }) {
         return Err(format!("conditions: {:?}", plan.status.conditions));
+    }
+    let nodes: BTreeSet<String> = plan
+        .groups
+        .iter()
+        .filter_map(|group| group.state.serving())
+        .map(|primary| world.node(primary))
+        .collect();
+    let are_apart = nodes.len() == plan.groups.len();
+    if world.valid.timing.apart_ms > 0 && wanted > 0 && !are_apart {
+        return Err(format!("both masters are on {nodes:?}:\n{plan}"));
     }
     // Writers go on writing, so a row of a life that still writes may be one tick behind elsewhere.
     for (name, instance) in &world.instances {

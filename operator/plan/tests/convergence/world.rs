@@ -76,7 +76,12 @@ pub(crate) struct World {
     pub(crate) lingers: bool,
     /// When the present planner came.
     pub(crate) planner_since: u64,
+    /// How far the nodes of the second slot are shifted against those of the first.
+    pub(crate) shift: u64,
 }
+
+/// Nodes of the cluster.
+const NODES: u64 = 3;
 
 /// How long clients go to the old target of a service.
 const LINGER_MS: u64 = 1200;
@@ -98,6 +103,7 @@ impl World {
             left: BTreeMap::new(),
             lingers: false,
             planner_since: 0,
+            shift: 0,
         }
     }
 
@@ -311,18 +317,25 @@ impl World {
             unsynced_ms: 0,
             ran_before: started_at < self.planner_since,
             busy: None,
-            placement: self.placement(instance),
+            placement: self.placement(name, instance),
             settings: None,
         }
     }
 
-    fn placement(&self, instance: &Instance) -> Placement {
+    /// Instances of a slot are on different nodes.
+    pub(crate) fn node(&self, name: &InstanceName) -> String {
+        let is_second = name.as_str().starts_with("dm-b-");
+        let shift = if is_second { self.shift } else { 0 };
+        format!("n{}", (u64::from(name.ordinal()) + shift) % NODES)
+    }
+
+    fn placement(&self, name: &InstanceName, instance: &Instance) -> Placement {
         let exists = instance.running_since.is_some() || instance.exited_at.is_some();
         let leaving = instance.cordoned_until > self.now;
         let outdated = exists && instance.revision != self.revision;
         let stuck = exists && instance.revision % 2 == 1;
         Placement {
-            node: None,
+            node: Some(self.node(name)),
             leaving: leaving.then(|| "its node is cordoned".into()),
             terminating: instance.ends_at.is_some(),
             outdated: outdated.then(|| "image".into()),

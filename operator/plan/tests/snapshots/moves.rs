@@ -181,6 +181,58 @@ fn both_primaries_on_one_cordoned_node_hand_over_one_after_the_other() {
 }
 
 #[test]
+fn two_primaries_that_are_well_on_one_node_part_after_a_rest() {
+    const ON_1: &str = ", placement: {node: n1}";
+    const ON_2: &str = ", placement: {node: n2}";
+    const NOWHERE: &str = "";
+    let after = |rest_ms: u64| format!("spec: {{failover: {{apartMs: {rest_ms}}}}}");
+    let apart = "promote dm-b-1 epoch 2 collecting from dm-b-0";
+    // That of slot b goes: `-rw` leads to the other one.
+    let plan = world(&after(60_000), [ON_1, ON_2, ON_1, ON_2]);
+    assert_eq!(steps(&plan), [apart]);
+    assert_eq!(target(&plan, "dm-rw"), "dm-a-0");
+    let cause = plan.groups[1].failover.as_ref().map(|start| &start.cause);
+    assert_eq!(
+        cause.and_then(Option::as_ref).map(ToString::to_string),
+        Some("both masters are on node n1".to_string())
+    );
+    // Its replica would be no better off: then the other slot's goes.
+    let other = world(&after(60_000), [ON_1, ON_2, ON_1, ON_1]);
+    assert_eq!(
+        steps(&other),
+        ["promote dm-a-1 epoch 2 collecting from dm-a-0"]
+    );
+    for (why, spec, places) in [
+        (
+            "they changed lately",
+            after(60_001),
+            [ON_1, ON_2, ON_1, ON_2],
+        ),
+        ("it is not wanted", after(0), [ON_1, ON_2, ON_1, ON_2]),
+        ("they are apart", after(60_000), [ON_1, ON_2, ON_2, ON_1]),
+        ("one node", after(60_000), [ON_1; 4]),
+        ("no node is known", after(60_000), [NOWHERE; 4]),
+        (
+            "nobody is elsewhere for sure",
+            after(60_000),
+            [ON_1, NOWHERE, ON_1, NOWHERE],
+        ),
+        (
+            "a replica is not well",
+            after(60_000),
+            [ON_1, ", placement: {node: n2, ready: false}", ON_1, ON_2],
+        ),
+    ] {
+        let plan = world(&spec, places);
+        assert!(plan.is_idle(), "{why}: {plan}");
+    }
+    let full = ", placement: {node: n2}, volume_full: true, read_only: true";
+    let stays = world(&after(60_000), [ON_1, full, ON_1, full]);
+    assert!(stays.is_idle(), "nobody can take over: {stays}");
+    assert_eq!(condition(&stays, "FailoverBlocked"), ("False", "NotNeeded"));
+}
+
+#[test]
 fn without_replicas_a_drained_primary_is_released_once_rw_is_at_the_peer() {
     let plan = bare("", "dm-a-0", [LEAVING, WELL]);
     assert_eq!(target(&plan, "dm-rw"), "dm-b-0");
