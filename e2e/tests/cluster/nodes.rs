@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::Node;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
+use tandem_api::double_master::MemberStatus;
 use tandem_e2e::cluster::pair::{HEAL_LIMIT, master, target};
 use tandem_e2e::cluster::{Clients, Pair, Stage};
 
@@ -24,6 +25,46 @@ fn a_lost_node_is_replaced_and_its_tail_is_merged_when_it_returns() {
         let start = || stage.start_node(&node);
         survive(pair, "node loss", &before, kill, start).unwrap();
     });
+}
+
+#[test]
+fn a_node_lost_with_the_writer_and_the_leading_operator_is_replaced() {
+    with_pair("node and leader lost", |stage, operator, pair| {
+        let leader = operator.leader().unwrap();
+        let node = pair.node_of(&leader).unwrap();
+        let before = make_writer_on(pair, &node);
+        let kill = || stage.kill_node(&node);
+        let start = || stage.start_node(&node);
+        survive(pair, "node and leader lost", &before, kill, start).unwrap();
+        assert_ne!(operator.leader().unwrap(), leader);
+    });
+}
+
+/// Gives `-rw` to an instance on a node.
+fn make_writer_on(pair: &Pair, node: &str) -> MemberStatus {
+    let members = pair.status().unwrap().members;
+    let on_node = |member: &&MemberStatus| pair.node_of(&member.name).unwrap() == node;
+    let chosen = members.iter().find(on_node).expect("an instance on it");
+    hand_over_to(pair, &chosen.slot, &chosen.name);
+    let writer = pair.writer().unwrap();
+    if writer.name != chosen.name {
+        // Clients leave the other slot before its role moves.
+        pair.request("switchover", &writer.slot).unwrap();
+        pair.wait_until_healed(&writer).unwrap();
+    }
+    let writer = pair.writer().unwrap();
+    assert_eq!(writer.name, chosen.name);
+    writer
+}
+
+/// Moves a slot's role to one of its instances, unless that has it.
+fn hand_over_to(pair: &Pair, slot: &str, name: &str) {
+    let before = pair.master(slot).unwrap();
+    if before.name != name {
+        pair.request("switchover", &format!("{slot}={name}"))
+            .unwrap();
+        pair.wait_until_healed(&before).unwrap();
+    }
 }
 
 #[test]
@@ -107,12 +148,7 @@ fn bring_together(pair: &Pair) -> String {
     });
     let node = node.expect("a node with an instance of each slot");
     for (_, slot, name) in places.iter().filter(|(there, _, _)| *there == node) {
-        let before = pair.master(slot).unwrap();
-        if before.name != *name {
-            pair.request("switchover", &format!("{slot}={name}"))
-                .unwrap();
-            pair.wait_until_healed(&before).unwrap();
-        }
+        hand_over_to(pair, slot, name);
     }
     node
 }

@@ -213,7 +213,8 @@ pub fn judge(
 }
 
 /// The verdict on an instance that ran before the operator came and has not answered it: those who
-/// watched it all the time need not be waited for, and are believed when they hear it.
+/// watched it all the time need not be waited for, and are believed when they hear it. Their words go
+/// with any verdict.
 fn at_first_sight(own: Judgement, vote: Judgement, silent_ms: u64, timing: &Timing) -> Judgement {
     let is_heard = vote
         .witnesses
@@ -223,6 +224,10 @@ fn at_first_sight(own: Judgement, vote: Judgement, silent_ms: u64, timing: &Timi
     match (&own.verdict, &vote.verdict) {
         (_, Verdict::Dead(_)) if silent_ms >= 2 * timing.hang_ms => vote,
         (Verdict::Dead(_), _) if is_heard => vote,
+        (Verdict::Booting, _) => Judgement {
+            witnesses: vote.witnesses,
+            ..own
+        },
         _ => own,
     }
 }
@@ -369,8 +374,11 @@ fn operator_testimony(seen: &InstanceObservation, timing: &Timing) -> Testimony 
     let silent_ms = seen.silent_ms;
     if silent_ms >= timing.hang_ms && seen.missed_probes >= MISSED_PROBES_MIN {
         Testimony::Dead { silent_ms }
-    } else {
+    } else if seen.has_answered() {
         Testimony::Alive { silent_ms }
+    } else {
+        let why = format!("has asked it for {silent_ms} ms");
+        Testimony::Unknown { why }
     }
 }
 

@@ -80,6 +80,11 @@ impl Timing {
         self.link_ms + LINK_PINGS_MISSING * LINK_PING_MS
     }
 
+    /// Silence on a link that says something of an idle one, too: a ping is late by what counts.
+    pub fn idle_link_lost_ms(&self) -> u64 {
+        self.link_ms + LINK_PING_MS
+    }
+
     /// How long a claimed instance has to open when another one did not before it, `times` in a row.
     pub fn patience_ms(&self, times: u32) -> u64 {
         self.open_ms << times.min(PATIENCE_DOUBLINGS_MAX)

@@ -31,7 +31,9 @@ pub(super) fn plan_services(
         .services
         .get(&rw)
         .and_then(|targets| targets.first());
-    let awaited = |name: &&InstanceName| is_awaited(name, valid, observed);
+    let awaited = |name: &&InstanceName| {
+        is_awaited(name, valid, observed) && !is_left_alone(name, valid, slots, observed)
+    };
     let writer = match current.filter(awaited) {
         Some(awaited) => Some(awaited.clone()),
         None => writer(valid, slots, current, observed),
@@ -115,9 +117,8 @@ fn writer(
             }
             // A primary under suspicion keeps the service as long as somebody hears it, or nobody else
             // could have it.
-            let is_left_alone = other.is_some() && is_heard_by_nobody(&state.decision);
             state.decision.state.primary() == Some(name)
-                && !is_left_alone
+                && !is_left_alone(name, valid, slots, observed)
                 && (state.decision.state.serving().is_none() || may_write(name))
         })
     };
@@ -130,12 +131,58 @@ fn writer(
         .cloned()
 }
 
-/// Whether the operator has lost a primary and no instance says that it hears it. That is no verdict:
-/// the role stays. But the other master writes already, and whoever sends clients there loses nothing.
-fn is_heard_by_nobody(decision: &Decision) -> bool {
-    let mut words = decision.witnesses.iter().map(|witness| &witness.testimony);
-    let is_lost = matches!(words.next(), Some(Testimony::Dead { .. }));
-    is_lost && !words.any(|word| matches!(word, Testimony::Alive { .. }))
+/// Whether nobody hears the primary of a slot, and the other slot can take its clients. That is no
+/// verdict: the role stays. But the other master writes already, and whoever sends clients there loses
+/// nothing.
+fn is_left_alone(
+    name: &InstanceName,
+    valid: &Validated,
+    slots: &[SlotState<'_>; 2],
+    observed: &Observed,
+) -> bool {
+    slots.iter().enumerate().any(|(index, slot)| {
+        slot.claim.is_some_and(|claim| claim.instance == *name)
+            && is_heard_by_nobody(&slot.decision, valid)
+            && can_take_clients(valid, slots, index, observed)
+    })
+}
+
+/// Whether those who watch a primary have lost it: the operator, and nobody says that it hears it; or,
+/// while the operator has not asked it for long enough, an instance, for longer than a link may be idle.
+fn is_heard_by_nobody(decision: &Decision, valid: &Validated) -> bool {
+    let words = decision.witnesses.iter().map(|witness| &witness.testimony);
+    let words: Vec<&Testimony> = words.collect();
+    let Some((operator, instances)) = words.split_first() else {
+        return false;
+    };
+    let lost_ms = valid.timing.idle_link_lost_ms();
+    let have_lost =
+        |word: &&Testimony| matches!(word, Testimony::Dead { silent_ms } if *silent_ms >= lost_ms);
+    let is_lost = match operator {
+        Testimony::Dead { .. } => true,
+        Testimony::Unknown { .. } => instances.iter().any(have_lost),
+        Testimony::Alive { .. } | Testimony::NoLink => false,
+    };
+    let hears = |word: &&Testimony| matches!(word, Testimony::Alive { .. });
+    is_lost && !instances.iter().any(hears)
+}
+
+/// Whether the other slot than `index` has a primary that writes and stays.
+fn can_take_clients(
+    valid: &Validated,
+    slots: &[SlotState<'_>; 2],
+    index: usize,
+    observed: &Observed,
+) -> bool {
+    let mut others = slots
+        .iter()
+        .enumerate()
+        .filter(|(other, _)| *other != index);
+    others.any(|(_, slot)| {
+        let peer = slot.decision.state.serving();
+        let status = peer.and_then(|peer| observed.heard(peer, &valid.timing));
+        slot.wish.is_none() && status.is_some_and(|status| status.writable)
+    })
 }
 
 /// Whether clients have to leave the primary of slot `index` before anything is done to it: `-rw` may
@@ -150,16 +197,7 @@ pub(super) fn clients_leave_first(
         .get(index)
         .and_then(|slot| slot.decision.state.serving())
         .is_some_and(|primary| observed.sent_to.contains(primary));
-    let can_take_over = |slot: &SlotState<'_>| {
-        let peer = slot.decision.state.serving();
-        let status = peer.and_then(|peer| observed.heard(peer, &valid.timing));
-        slot.wish.is_none() && status.is_some_and(|status| status.writable)
-    };
-    let mut others = slots
-        .iter()
-        .enumerate()
-        .filter(|(other, _)| *other != index);
-    is_reached && others.any(|(_, slot)| can_take_over(slot))
+    is_reached && can_take_clients(valid, slots, index, observed)
 }
 
 /// Whether an instance whose role goes to another one still writes: clients stay until that one is

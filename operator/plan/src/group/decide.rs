@@ -41,13 +41,16 @@ pub fn decide(group: Group<'_>, observed: &Observed, clock: Clock<'_>) -> Decisi
             Some(status) => with_living_holder(group, claim, status, observed, clock),
             None => suspect(claim, "its answer is not fresh", &[]),
         },
-        Verdict::Booting => Decision::waiting(
-            State::Assembling {
-                waiting_for: vec![holder.clone()],
-            },
-            format!("{holder}"),
-            "its process was just started",
-        ),
+        Verdict::Booting => Decision {
+            witnesses,
+            ..Decision::waiting(
+                State::Assembling {
+                    waiting_for: vec![holder.clone()],
+                },
+                format!("{holder}"),
+                "its process was just started",
+            )
+        },
         // Nobody watches one that never had the role: there is no majority to lose contact with it.
         Verdict::Suspect { missing } => match pass_on(group, claim, &witnesses, observed, clock) {
             Passing::To(decision) => *decision,

@@ -246,6 +246,38 @@ instances:
 }
 
 #[test]
+fn an_operator_that_just_came_takes_rw_from_a_master_that_those_who_watched_it_have_lost() {
+    let rw = |contact: u64, peer: &str| {
+        let plan = crate::fixture::plan_of(&format!(
+            "{WHOLE}
+instances:
+  dm-a-0: {{mute: true, running: 50, ran_before: true}}
+  dm-a-1: {{role: replica, epoch: 1, follows: dm-a-0, contact: {contact}}}
+  dm-b-0: {{role: double_master, epoch: 1, peer: dm-a-0, contact: {contact}{peer}}}
+  dm-b-1: {{role: replica, epoch: 1, follows: dm-b-0}}
+"
+        ));
+        let (_, targets) = plan
+            .services
+            .into_iter()
+            .find(|(name, _)| name.as_str() == "dm-rw")
+            .expect("it is planned");
+        assert_eq!(
+            plan.groups[0].state.to_string(),
+            "assembling, waits for dm-a-0"
+        );
+        targets[0].to_string()
+    };
+    assert_eq!(rw(4000, ""), "dm-b-0");
+    assert_eq!(rw(1500, ""), "dm-a-0", "a link may be idle for so long");
+    assert_eq!(
+        rw(4000, ", read_only: true"),
+        "dm-a-0",
+        "nobody else writes"
+    );
+}
+
+#[test]
 fn a_full_disk_moves_rw_but_promotes_nobody() {
     expect![[r#"
         group a: serving dm-a-0 epoch 1
