@@ -20,7 +20,7 @@ use crate::runtime::process::random_password;
 use pace::{DURATION, RENEW};
 use rival::Rival;
 
-/// A holder that could not renew for so long ends itself, before another one may begin.
+/// A holder that could not renew for so long ends itself, before its Lease runs out.
 const GIVE_UP: Duration = Duration::from_secs(6);
 const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Annotation of the Lease: where the holder's door is, for those who wait.

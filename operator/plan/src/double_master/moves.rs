@@ -327,14 +327,14 @@ fn together<'o>(
 ) -> Option<&'o str> {
     let apart_ms = clock.timing.apart_ms;
     let rests = |slot: &SlotState<'_>| {
-        let claim = slot.claim?;
-        (clock.now_ms.saturating_sub(claim.at_ms) >= apart_ms).then_some(())
+        let claimed_ms = slot.claim.map(|claim| claim.at_ms);
+        claimed_ms.is_some_and(|at_ms| clock.now_ms.saturating_sub(at_ms) >= apart_ms)
     };
     let placement = |name: &InstanceName| Some(&observed.instances.get(name)?.placement);
     let node_of = |slot: &SlotState<'_>| placement(slot.decision.state.serving()?)?.node.as_deref();
     let [a, b] = slots;
     let node = node_of(a).filter(|node| node_of(b) == Some(node))?;
-    if apart_ms == 0 || slots.iter().any(|slot| rests(slot).is_none()) {
+    if apart_ms == 0 || !slots.iter().all(rests) {
         return None;
     }
     let rw = observed.services.get(&valid.name.service(SUFFIX_RW));

@@ -73,7 +73,7 @@ fn a_named_target_takes_over() {
     second
         .client()
         .ok(&["REPLICAOF", "127.0.0.1", &primary.port_text()]);
-    super::support::wait_for_link(&second);
+    super::support::wait_for_replica(&primary, &second);
     let mut client = primary.client();
     client.ok(&["SET", "k", "v"]);
     client.ok(&[
@@ -103,7 +103,7 @@ fn priority_decides_between_replicas_that_hold_all() {
         let site = Site::start(&["--replica-priority", priority]);
         site.client()
             .ok(&["REPLICAOF", "127.0.0.1", &primary.port_text()]);
-        super::support::wait_for_link(&site);
+        super::support::wait_for_replica(&primary, &site);
         site
     };
     let mut client = primary.client();

@@ -257,6 +257,16 @@ pub(crate) fn wait_for_link(replica: &Site) {
     }
 }
 
+/// Waits until a replica's link is up on both sides: the primary learns last that a full resync is done.
+pub(crate) fn wait_for_replica(primary: &Site, replica: &Site) {
+    wait_for_link(replica);
+    let online = format!("port={},state=online", replica.port);
+    until("the primary counts its replica", || {
+        let shown = primary.client().text(&["INFO", "replication"]);
+        shown.contains(&online)
+    });
+}
+
 /// A primary with a replica that follows it.
 pub(crate) fn primary_with_replica(words: &[&str]) -> (Site, Site) {
     let primary = Site::start(&[&["--server-id", "1"], words].concat());
@@ -264,7 +274,7 @@ pub(crate) fn primary_with_replica(words: &[&str]) -> (Site, Site) {
     replica
         .client()
         .ok(&["REPLICAOF", "127.0.0.1", &primary.port_text()]);
-    wait_for_link(&replica);
+    wait_for_replica(&primary, &replica);
     (primary, replica)
 }
 
